@@ -1,0 +1,51 @@
+# livecommerce: `make run` shows it, `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types imports unit soak screens clean
+
+help: ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+run: $(VENV)/.installed ## install, then a living demo show on http://localhost:8080
+	@exec $(BIN)/livecommerce serve --demo $(ARGS)
+
+test: $(VENV)/.installed-test chromium check ## everything CI runs
+
+check: lint types imports unit ## lint, types, import contracts, all tests
+
+lint: $(VENV)/.installed-test ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-test ## import contracts
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-test ## all tests (ARGS="tests/deals -k sold_out" for some)
+	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+
+chromium:
+	@sh tests/browser/ensure_chromium.sh
+
+soak: $(VENV)/.installed-test chromium ## what is long by nature
+	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+screens: $(VENV)/.installed-test chromium ## retake the pictures in docs/screens
+	$(BIN)/python -m tests.browser.screens
+
+clean: ## remove the virtual environment and the demo's data
+	rm -rf $(VENV) .livecommerce

@@ -1,0 +1,1 @@
+"""chat: what people say in a room, and its moderation."""

@@ -1,0 +1,129 @@
+"""Who may do what: JWTs with grants (RFC 7519), minted by the shop's back end, the CLI, or guest sign-in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import jwt
+
+from livecommerce.problems import Problem
+
+AUDIENCE = "livecommerce"
+#: the stream claim that means "every stream"
+EVERY_STREAM = "*"
+#: RFC 7518 §3.2: an HS256 key must have at least 256 bits
+MIN_SECRET_BYTES = 32
+#: a display name's bound, in characters
+MAX_NAME = 40
+
+
+class Grant(StrEnum):
+    """What a token allows."""
+
+    WATCH = "watch"
+    CHAT = "chat"
+    BUY = "buy"
+    HOST = "host"
+    MODERATE = "moderate"
+    ADMIN = "admin"
+
+
+#: what a guest may do (and host streams of their own)
+GUEST_GRANTS = frozenset({Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified token's bearer: ``user_id`` (``sub``), public ``name``, ``stream`` (one id or ``*``) and grants."""
+
+    user_id: str
+    name: str
+    stream: str
+    can: frozenset[Grant]
+    expires_s: int
+
+    def may(self, grant: Grant, stream_id: str) -> bool:
+        """Whether the token allows ``grant`` in this stream (``admin`` allows all)."""
+        return (grant in self.can or Grant.ADMIN in self.can) and self.stream in (EVERY_STREAM, stream_id)
+
+    def controls(self, stream_id: str, host_id: str) -> bool:
+        """Whether the bearer runs this stream: its host, a host token naming the stream, or an admin."""
+        if not self.may(Grant.HOST, stream_id):
+            return False
+        return Grant.ADMIN in self.can or self.user_id == host_id or self.stream == stream_id
+
+    def moderates(self, stream_id: str, host_id: str) -> bool:
+        """Whether the bearer may moderate this stream's chat."""
+        return self.controls(stream_id, host_id) or self.may(Grant.MODERATE, stream_id)
+
+
+class TokenAuthority:
+    """Mints and verifies the tokens of one secret (HS256; the algorithm list is closed)."""
+
+    def __init__(self, secret: str, *, now_s: Callable[[], float] = time.time) -> None:
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"the secret must have at least {MIN_SECRET_BYTES} bytes")
+        self._secret = secret
+        self._now_s = now_s
+
+    def mint(
+        self,
+        user_id: str,
+        name: str,
+        can: Iterable[str],
+        *,
+        stream: str = EVERY_STREAM,
+        ttl_s: int = 12 * 3600,
+    ) -> str:
+        """A signed token for ``ttl_s`` seconds."""
+        claims = {
+            "sub": user_id,
+            "name": name,
+            "stream": stream,
+            "can": sorted(Grant(g).value for g in can),
+            "aud": AUDIENCE,
+            "exp": int(self._now_s()) + ttl_s,
+        }
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    def verify(self, token: str) -> Identity:
+        """The bearer of a token.
+
+        Raises :class:`Problem` ``token_expired`` or ``token_invalid``; the detail never repeats the token.
+        """
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                audience=AUDIENCE,
+                options={"require": ["exp", "aud", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Problem("token_expired", "The token has expired; get a new one.") from None
+        except (jwt.InvalidTokenError, ValueError, UnicodeError):
+            raise Problem("token_invalid", "The token is not one of ours.") from None
+        return _identity(claims)
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    subject, name, stream = claims["sub"], claims.get("name", "guest"), claims.get("stream", "")
+    can = claims.get("can", [])
+    well_formed = (
+        isinstance(subject, str)
+        and 0 < len(subject) <= 128
+        and subject.isprintable()
+        and isinstance(name, str)
+        and isinstance(stream, str)
+        and isinstance(can, list)
+        and all(isinstance(g, str) for g in can)
+    )
+    if not well_formed:
+        raise Problem("token_invalid", "The token's claims are not of the documented form.")
+    # A grant this version does not know allows nothing; refusing the token would break newer mints.
+    known = frozenset(Grant(g) for g in can if g in Grant.__members__.values())
+    return Identity(subject, name.strip()[:MAX_NAME] or "guest", stream, known, int(claims["exp"]))

@@ -1,0 +1,1 @@
+"""The robot show of `serve --demo`."""

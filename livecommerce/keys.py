@@ -1,0 +1,37 @@
+"""The key schema of rooms and of the worker group, as prose.
+
+Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a script touches one cluster slot.
+
+``lc:{s}:room``
+    Hash. ``epoch`` (decimal text, made when the room first speaks; another epoch means another log) and ``offset``
+    (the number of the newest event).
+``lc:{s}:log``
+    Stream. Entry id ``<offset>-0``, field ``e``: the event as JSON, exactly as viewers receive it. Capped by
+    ``lua/emit.lua``. **Also the name of the room's sharded pub/sub channel.**
+``lc:{s}:presence``
+    Hash. Field: worker id; value ``<count>:<reported_ms>``. A report older than 3 s does not count.
+``lc:worker:<id>``
+    String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
+
+The other keys of a stream belong to the domains: see ``streams/keys.py``, ``deals/keys.py``, ``chat/keys.py``.
+"""
+
+
+def room(stream_id: str) -> str:
+    """Hash of the room's epoch and newest offset."""
+    return f"lc:{{{stream_id}}}:room"
+
+
+def log(stream_id: str) -> str:
+    """Stream of the room's events; also its sharded pub/sub channel."""
+    return f"lc:{{{stream_id}}}:log"
+
+
+def presence(stream_id: str) -> str:
+    """Hash of viewer counts by worker."""
+    return f"lc:{{{stream_id}}}:presence"
+
+
+def worker(worker_id: str) -> str:
+    """Private address of a live worker."""
+    return f"lc:worker:{worker_id}"

@@ -1,0 +1,1 @@
+"""Load tests: hammer a server and prove what happened."""

@@ -1,0 +1,1 @@
+"""streams: a WebRTC relay that forwards and never transcodes (WHIP in, WHEP out)."""

@@ -1,0 +1,41 @@
+"""What every test may use: a real Valkey, a client of it, and a fresh stream id."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from livecommerce.ids import new_id
+from livecommerce.scripting import ScriptRunner
+from tests.valkey import valkey_server
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey shared by the whole test session: use unique stream ids."""
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    """An asyncio client without retries, as the server uses it."""
+    client = Redis.from_url(valkey_url, retry=Retry(NoBackoff(), 0))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def run_script(redis: Redis) -> ScriptRunner:
+    """The script runner with the real emit prelude."""
+    return ScriptRunner(redis)
+
+
+@pytest.fixture
+def stream_id() -> str:
+    """A stream id no other test uses."""
+    return new_id("s")

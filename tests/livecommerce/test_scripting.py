@@ -1,0 +1,39 @@
+"""The emit prelude and the script runner, on a real Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+from redis.asyncio import Redis
+
+from livecommerce import keys
+from livecommerce.scripting import ScriptRunner
+
+SPEAK = "return emit(KEYS[1], KEYS[2], now_ms(), 'announcement', ARGV[1])"
+
+
+async def test_events_are_numbered_from_one_and_logged_under_their_offset(
+    redis: Redis, run_script: ScriptRunner, stream_id: str
+) -> None:
+    names = [keys.room(stream_id), keys.log(stream_id)]
+    offsets = [await run_script(SPEAK, names, [b'{"text":"%d"}' % i]) for i in range(3)]
+    assert offsets == [1, 2, 3]
+    entries = await redis.xrange(names[1])
+    assert [entry_id for entry_id, _ in entries] == [b"1-0", b"2-0", b"3-0"]
+    event = orjson.loads(entries[2][1][b"e"])
+    assert event["offset"] == 3
+    assert event["data"] == {"text": "2"}
+
+
+async def test_a_script_valkey_forgot_is_sent_again(redis: Redis, run_script: ScriptRunner, stream_id: str) -> None:
+    names = [keys.room(stream_id), keys.log(stream_id)]
+    await run_script(SPEAK, names, ["{}"])
+    await redis.script_flush()
+    assert await run_script(SPEAK, names, ["{}"]) == 2
+
+
+async def test_concurrent_speakers_leave_no_hole_and_no_double(run_script: ScriptRunner, stream_id: str) -> None:
+    names = [keys.room(stream_id), keys.log(stream_id)]
+    offsets = await asyncio.gather(*(run_script(SPEAK, names, ["{}"]) for _ in range(50)))
+    assert sorted(offsets) == list(range(1, 51))

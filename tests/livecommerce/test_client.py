@@ -1,0 +1,271 @@
+"""The Python client against a small fake server that speaks the documented wire; the real server has its own tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from livecommerce.client import Client, Codec, Room, RoomClosed, ServerError, Unreachable
+from livecommerce.client.wire import Wire
+
+Json = dict[str, Any]
+
+
+class FakeRoom:
+    """One room's log; each connection is handed to ``script`` after its join was answered."""
+
+    def __init__(self) -> None:
+        self.log: list[Json] = []
+        self.joins: list[Json] = []
+        self.refuse: Json | None = None
+        self.script: Callable[[web.WebSocketResponse, Wire], Awaitable[None]] = self.answer_commands
+        self.recover = True
+
+    def say(self, text: str) -> Json:
+        event = {"offset": len(self.log) + 1, "type": "chat.message", "at_ms": 1, "data": {"text": text}}
+        self.log.append(event)
+        return event
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("livecommerce.v1.json", "livecommerce.v1.msgpack"))
+        await socket.prepare(request)
+        wire = Wire("msgpack" if socket.ws_protocol == "livecommerce.v1.msgpack" else "json")
+        (join,) = wire.decode((await socket.receive()).data)
+        self.joins.append(join)
+        if self.refuse is not None:
+            await send(socket, wire, {"re": join["id"], "err": self.refuse})
+            await socket.close(code=3500)
+            return socket
+        recovered = self.recover and join.get("epoch") == "e1"
+        missed = self.log[join["offset"] :] if recovered else self.log[-50:]
+        ok = {"epoch": "e1", "offset": len(self.log), "recovered": recovered}
+        await send(socket, wire, [{"re": join["id"], "ok": ok}, *missed])
+        await self.script(socket, wire)
+        return socket
+
+    async def answer_commands(self, socket: web.WebSocketResponse, wire: Wire) -> None:
+        async for frame in socket:
+            for command in wire.decode(frame.data):
+                if command["do"] == "chat.send":
+                    await send(socket, wire, self.say(command["text"]))
+                    await send(socket, wire, {"re": command["id"], "ok": {"offset": len(self.log)}})
+                elif command["do"] == "deal.claim":
+                    error = {"code": "sold_out", "message": "All gone.", "temporary": False}
+                    await send(socket, wire, {"re": command["id"], "err": error})
+
+
+async def send(socket: web.WebSocketResponse, wire: Wire, message: Any) -> None:
+    payload = wire.encode(message)
+    await (socket.send_str(payload) if isinstance(payload, str) else socket.send_bytes(payload))
+
+
+@pytest.fixture
+def fake() -> FakeRoom:
+    return FakeRoom()
+
+
+@pytest.fixture
+async def client(fake: FakeRoom) -> AsyncIterator[Client]:
+    async def guest(request: web.Request) -> web.Response:
+        return web.json_response({"token": "t0", "user": {"id": "u1", **await request.json()}}, status=201)
+
+    async def claim(request: web.Request) -> web.Response:
+        if request.headers["Idempotency-Key"] == "unknown":
+            return web.json_response({"state": "processing"}, status=202)
+        problem = {"code": "rate_limited", "status": 429, "title": "Slow", "detail": "Wait.", "retry_after_ms": 300}
+        return web.json_response(problem, status=429, content_type="application/problem+json")
+
+    async def whip(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer t0"
+        return web.Response(
+            status=201, text="answer to " + await request.text(), headers={"Location": "/whip/s1/x", "ETag": '"1"'}
+        )
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.post("/api/v1/guest", guest),
+            web.post("/api/v1/streams/s1/deals/d1/claims", claim),
+            web.post("/whip/s1", whip),
+            web.get("/ws/s1", fake.handle),
+        ]
+    )
+    server = TestServer(app)
+    await server.start_server()
+    async with Client(str(server.make_url(""))) as client:
+        await client.sign_in("Ann")
+        yield client
+    await server.close()
+
+
+async def texts(room: Room, count: int) -> list[str]:
+    """The texts of the next ``count`` chat messages."""
+    said: list[str] = []
+    async with asyncio.timeout(5):
+        async for event in room:
+            if event.type == "chat.message":
+                said.append(event.data["text"])
+            if len(said) == count:
+                break
+    return said
+
+
+async def test_signing_in_keeps_the_token_for_later_requests(client: Client) -> None:
+    assert client.token == "t0"
+    answer = await client.offer("whip", "s1", "my offer")
+    assert (answer.sdp, answer.location, answer.etag) == ("answer to my offer", "/whip/s1/x", '"1"')
+
+
+async def test_a_refusal_carries_the_problems_code_and_when_to_come_back(client: Client) -> None:
+    with pytest.raises(ServerError) as caught:
+        await client.claim("s1", "d1", key="k1")
+    error = caught.value
+    assert (error.code, error.status, error.temporary, error.retry_after_ms) == ("rate_limited", 429, True, 300)
+
+
+async def test_an_unknown_outcome_is_an_error_that_says_so(client: Client) -> None:
+    with pytest.raises(ServerError) as caught:
+        await client.claim("s1", "d1", key="unknown")
+    assert caught.value.code == "outcome_unknown"
+
+
+async def test_a_page_of_a_proxy_instead_of_a_problem_is_a_refusal_too(client: Client) -> None:
+    with pytest.raises(ServerError) as caught:
+        await client.request("GET", "/nothing")
+    assert caught.value.code == "http_404"
+
+
+async def test_a_server_that_is_not_there_is_unreachable(unused_tcp_port: int) -> None:
+    async with Client(f"http://127.0.0.1:{unused_tcp_port}") as client:
+        with pytest.raises(Unreachable):
+            await client.sign_in("Ann")
+        client.token = "t"
+        with pytest.raises(Unreachable):
+            await client.room("s1").start()
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
+async def test_commands_are_answered_and_events_follow_in_order(client: Client, codec: Codec) -> None:
+    async with client.room("s1", codec=codec) as room:
+        first = await room.next_event()
+        assert first is not None
+        assert first.type == "joined"
+        assert (await room.chat("one"))["offset"] == 1
+        await room.chat("two")
+        assert await texts(room, 2) == ["one", "two"]
+        with pytest.raises(ServerError, match="sold_out"):
+            await room.claim("d1")
+
+
+async def test_a_refused_join_raises_its_code(client: Client, fake: FakeRoom) -> None:
+    fake.refuse = {"code": "token_expired", "message": "Expired.", "temporary": False}
+    with pytest.raises(ServerError, match="token_expired"):
+        await client.room("s1").start()
+
+
+async def test_a_lost_connection_resumes_without_a_gap_or_a_double(client: Client, fake: FakeRoom) -> None:
+    """Given a connection that dies after two messages, when more was said meanwhile, then all arrive once."""
+
+    async def die_once(socket: web.WebSocketResponse, wire: Wire) -> None:
+        fake.script = fake.answer_commands
+        await send(socket, wire, [fake.say("one"), fake.say("two")])
+        fake.say("three")
+        await socket.close(code=3001)
+
+    fake.script = die_once
+    async with client.room("s1") as room:
+        assert await texts(room, 3) == ["one", "two", "three"]
+        assert (fake.joins[1]["epoch"], fake.joins[1]["offset"]) == ("e1", 2)
+        await room.chat("four")
+        assert await texts(room, 1) == ["four"]
+        assert (room.reconnects, room.gaps) == (1, 0)
+
+
+async def test_an_event_already_seen_is_not_yielded_again(client: Client, fake: FakeRoom) -> None:
+    async def double(socket: web.WebSocketResponse, wire: Wire) -> None:
+        one = fake.say("one")
+        await send(socket, wire, [one, one, fake.say("two")])
+        await fake.answer_commands(socket, wire)
+
+    fake.script = double
+    async with client.room("s1") as room:
+        assert await texts(room, 2) == ["one", "two"]
+
+
+async def test_a_hole_in_the_numbering_is_counted(client: Client, fake: FakeRoom) -> None:
+    async def hole(socket: web.WebSocketResponse, wire: Wire) -> None:
+        one, _lost, three = (fake.say(word) for word in ("one", "two", "three"))
+        await send(socket, wire, [one, three])
+        await fake.answer_commands(socket, wire)
+
+    fake.script = hole
+    async with client.room("s1") as room:
+        assert await texts(room, 2) == ["one", "three"]
+        assert room.gaps == 1
+
+
+async def test_a_slow_reader_gets_everything_and_commands_are_still_answered(client: Client, fake: FakeRoom) -> None:
+    """Given room for five events and forty said, when the reader reads at last, then it still sees all forty."""
+    async with client.room("s1", max_events=5) as room:
+        for number in range(40):
+            await room.chat(str(number))
+        assert room.dropped > 0
+        assert await texts(room, 40) == [str(number) for number in range(40)]
+        assert room.gaps == 0
+
+
+async def test_latest_only_events_are_dropped_without_a_reconnect(client: Client, fake: FakeRoom) -> None:
+    async def count(socket: web.WebSocketResponse, wire: Wire) -> None:
+        await send(socket, wire, [{"type": "viewers", "as_of": 0, "data": {"count": n}} for n in range(9)])
+        await fake.answer_commands(socket, wire)
+
+    fake.script = count
+    async with client.room("s1", max_events=3) as room:
+        await room.chat("seen by the drop counter only")
+        assert room.dropped >= 7
+        assert [(await room.next_event()).type for _ in range(3)] == ["joined", "viewers", "viewers"]  # type: ignore[union-attr]
+
+
+async def test_a_server_that_says_do_not_come_back_is_obeyed(client: Client, fake: FakeRoom) -> None:
+    async def ban(socket: web.WebSocketResponse, _wire: Wire) -> None:
+        await socket.close(code=3501)
+
+    fake.script = ban
+    async with client.room("s1") as room:
+        await room.next_event()
+        with pytest.raises(RoomClosed) as caught:
+            async with asyncio.timeout(5):
+                await room.next_event()
+    assert caught.value.code == 3501
+    assert len(fake.joins) == 1
+
+
+async def test_iteration_ends_with_the_stream(client: Client, fake: FakeRoom) -> None:
+    async def over(socket: web.WebSocketResponse, wire: Wire) -> None:
+        await send(socket, wire, fake.say("bye"))
+        await socket.close(code=3502)
+
+    fake.script = over
+    async with client.room("s1") as room, asyncio.timeout(5):
+        assert [event.type async for event in room] == ["joined", "chat.message"]
+
+
+async def test_a_command_without_a_reply_is_given_up_in_time(client: Client) -> None:
+    async with client.room("s1") as room:
+        with pytest.raises(Unreachable):
+            await room.do("ping", timeout_s=0.05)
+
+
+async def test_leaving_ends_a_waiting_reader_and_twice_is_safe(client: Client) -> None:
+    room = client.room("s1")
+    await room.start()
+    await room.next_event()
+    reading = asyncio.create_task(room.next_event())
+    await room.aclose()
+    await room.aclose()
+    assert await reading is None

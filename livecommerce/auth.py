@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class TokenAuthority:
             "exp": int(self._now_s()) + ttl_s,
         }
         return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose, the same on every worker, from which the secret cannot be learned."""
+        return hmac.digest(self._secret.encode(), f"livecommerce/{purpose}".encode(), "sha256")
 
     def verify(self, token: str) -> Identity:
         """The bearer of a token.

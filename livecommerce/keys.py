@@ -10,11 +10,19 @@ Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a 
     ``lua/emit.lua``. **Also the name of the room's sharded pub/sub channel.**
 ``lc:{s}:presence``
     Hash. Field: worker id; value ``<count>:<reported_ms>``. A report older than 3 s does not count.
+``lc:{s}:home``
+    String: the id of the worker whose relay carries the stream's media. Written by the first WHIP or WHEP request,
+    kept while that worker lives (viewers stay attached to it when the host reconnects), removed at the stream's end.
 ``lc:worker:<id>``
     String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
+``lc:workers``
+    Set of worker ids to look for; one whose ``lc:worker:<id>`` has expired is gone, whatever the set says.
 
 The other keys of a stream belong to the domains: see ``streams/keys.py``, ``deals/keys.py``, ``chat/keys.py``.
 """
+
+#: set of worker ids that may be alive
+WORKERS = "lc:workers"
 
 
 def room(stream_id: str) -> str:
@@ -35,3 +43,8 @@ def presence(stream_id: str) -> str:
 def worker(worker_id: str) -> str:
     """Private address of a live worker."""
     return f"lc:worker:{worker_id}"
+
+
+def home(stream_id: str) -> str:
+    """Id of the worker that carries the stream's media."""
+    return f"lc:{{{stream_id}}}:home"

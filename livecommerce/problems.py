@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "The request could not be read"),
     "key_required": Kind(400, "An Idempotency-Key is needed"),
     "key_reused": Kind(422, "The Idempotency-Key was used for something else"),
+    "timeout": Kind(408, "The request took too long to arrive", True),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "unknown_command": Kind(400, "Unknown command"),
@@ -64,7 +65,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's own noun
+class Problem(Exception):
     """A refusal raised by the application itself; same shape as the domains' errors."""
 
     def __init__(self, code: str, detail: str, *, retry_after_ms: int | None = None) -> None:

@@ -1,0 +1,110 @@
+"""How often who may ask: token buckets by address and by user, and whose address a request really has."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+import msgspec
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """So many requests a second in the long run, and so many at once."""
+
+    per_second: float
+    burst: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP edge's limits and their defaults; the address limits never apply to loopback."""
+
+    #: requests from one address (an IPv6 /64 counts as one): a page load is about 20, an office shares one address
+    address: Rate = Rate(100, 400)
+    #: guest sign-ins from one address
+    guest: Rate = Rate(1, 30)
+    #: authenticated requests of one user; `admin` tokens (a shop's back end) are exempt
+    user: Rate = Rate(20, 100)
+
+
+class RateLimiter:
+    """Token buckets by key, at most ``capacity`` of them.
+
+    Policy when full: the bucket unused for longest goes, and is full again if its owner returns. 100,000 buckets are
+    about 20 MiB.
+    """
+
+    def __init__(self, rate: Rate, *, capacity: int = 100_000) -> None:
+        self._rate = rate
+        self._capacity = capacity
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        #: how many requests were refused, for metrics and tests
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: str, now_s: float) -> int | None:
+        """Take one token at ``now_s`` (monotonic seconds); returns ``None``, or in how many ms to come back."""
+        tokens, then_s = self._buckets.pop(key, (float(self._rate.burst), now_s))
+        tokens = min(self._rate.burst, tokens + (now_s - then_s) * self._rate.per_second)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now_s)
+        if len(self._buckets) > self._capacity:
+            self._buckets.popitem(last=False)
+        if allowed:
+            return None
+        self.refused += 1
+        return math.ceil((1 - tokens) / self._rate.per_second * 1000)
+
+
+class TrustedProxies:
+    """Whose ``X-Forwarded-…`` headers are believed: the networks of ``--trusted-proxy``."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ip_network(n, strict=False) for n in networks]
+
+    def trusts(self, address: str) -> bool:
+        """Whether this peer is one of our proxies."""
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in n for n in self._networks if n.version == parsed.version)
+
+    def client(self, peer: str, forwarded_for: str) -> str:
+        """The address a request came from: the nearest one that is not a trusted proxy.
+
+        Read from the right, because a client may send an ``X-Forwarded-For`` of its own, which proxies append to.
+        """
+        address = peer
+        for hop in reversed(forwarded_for.split(",")):
+            if not self.trusts(address) or parse_address(hop.strip()) is None:
+                break
+            address = hop.strip()
+        return address
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """An IP address (an IPv4 one mapped into IPv6 comes out as IPv4), or ``None``."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is this machine's own loopback (a Unix socket's peer, without address, is too)."""
+    if not address:
+        return True
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def bucket_of(address: str) -> str:
+    """The limiter's key for an address: an IPv6 user owns a whole /64."""
+    parsed = parse_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, 64), strict=False))
+    return address if parsed is None else str(parsed)

@@ -93,7 +93,9 @@ class Api:
         assert (opened.status, opened.body["state"]) == (200, "open"), opened
         return str(created.body["id"])
 
-    async def claim(self, person: Person, stream_id: str, deal_id: str, key: str | None = None, units: int = 1) -> Answer:
+    async def claim(
+        self, person: Person, stream_id: str, deal_id: str, key: str | None = None, units: int = 1
+    ) -> Answer:
         """Claim units under a key (a fresh one unless given)."""
         path = f"/api/v1/streams/{stream_id}/deals/{deal_id}/claims"
         return await self.call("POST", path, person, {"units": units}, key=key or new_id("k"))

@@ -147,7 +147,9 @@ async def test_two_thousand_claims_over_two_processes_sell_a_hundred_units_exact
     assert [a.body["id"] for a in again] == [answers[i].body["id"] for i in winners], "a key found another order"
 
 
-async def test_media_requests_reach_the_process_that_owns_them(two_urls: tuple[str, str], apis: tuple[Api, Api]) -> None:
+async def test_media_requests_reach_the_process_that_owns_them(
+    two_urls: tuple[str, str], apis: tuple[Api, Api]
+) -> None:
     one, two = apis
     host = await one.guest("Host")
     stream_id = await one.stream(host)

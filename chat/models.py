@@ -1,0 +1,118 @@
+"""What is said in a room, and the rules for text. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+import msgspec
+
+from chat.errors import TextRefused
+
+#: bounds of a message, in characters after cleaning
+MIN_TEXT, MAX_TEXT = 1, 300
+#: NFKC may make one character eighteen: refuse what is absurd before the work
+MAX_RAW_TEXT = 2000
+#: marks stacked on one letter: no language needs more, and towers of them cover other people's messages
+MAX_MARKS = 4
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who speaks: the token's subject, the public name, and what they are in this stream (host, moderator)."""
+
+    id: str
+    name: str
+    roles: list[str] = []
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The data of ``chat.message``."""
+
+    id: str
+    user: Author
+    text: str
+    reply_to: str | None = None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The answer to ``chat.send``: the message's id and its place in the room's log."""
+
+    id: str
+    offset: int
+
+
+class Moderation(msgspec.Struct, frozen=True):
+    """The data of the private event ``moderation``: what was done to you, until when (``None``: for good)."""
+
+    action: str
+    user_id: str
+    until_ms: int | None = None
+
+
+#: what joins emoji and shapes letters; every other format character (bidirectional overrides, zero-width spaces) can
+#: only hide or disguise text
+_SHAPING = frozenset("\u200c\u200d")
+#: tag characters: the flags of England, Scotland and Wales are made of them
+_TAGS = range(0xE0020, 0xE0080)
+
+
+def clean_text(raw: str) -> str:
+    """The text as it is shown: NFKC, no control characters, single spaces, 1–300 characters.
+
+    Raises :class:`TextRefused` when nothing, or too much, is left.
+    """
+    if len(raw) > MAX_RAW_TEXT:
+        raise TextRefused(f"A message has at most {MAX_TEXT} characters.")
+    text = " ".join("".join(_shown(unicodedata.normalize("NFKC", raw))).split())
+    if len(text) > MAX_TEXT:
+        raise TextRefused(f"A message has at most {MAX_TEXT} characters.")
+    if not any(_visible(c) for c in text):
+        raise TextRefused("A message needs some text.")
+    return text
+
+
+def _shown(text: str) -> Iterable[str]:
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Mn", "Me"):
+            marks += 1
+            if marks > MAX_MARKS:
+                continue
+        else:
+            marks = 0
+        if category in ("Cc", "Zl", "Zp", "Zs"):
+            yield " "
+        elif category == "Cf":
+            if character in _SHAPING or ord(character) in _TAGS:
+                yield character
+        elif category not in ("Cs", "Co", "Cn"):
+            yield character
+
+
+def _visible(character: str) -> bool:
+    # Hangul fillers and the blank Braille pattern are "letters" and "symbols" that show nothing.
+    return unicodedata.category(character)[0] not in "ZCM" and character not in "\u115f\u1160\u3164\uffa0\u2800"
+
+
+#: letters and digits that look like a Latin letter: the common ones of Unicode TR39's confusables, and "leet"
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁһкмтвнαοενιρτυχκ0134578@$!|",
+    "aeopcyxijsdhkmtbhaoeviptuxkoieastbasil",
+)
+
+
+def fold(text: str) -> str:
+    """A text without what disguises a word: case, accents, look-alikes, and everything between letters."""
+    plain = unicodedata.normalize("NFKD", text).casefold().translate(_LOOKALIKES)
+    return "".join(c for c in plain if c.isalnum())
+
+
+def is_blocked(text: str, words: Iterable[str]) -> bool:
+    """Whether a text has one of the words in it, however disguised (single words only, ASCII or not)."""
+    # Word by word first; then the whole text, for a word spelt out with spaces ("b a d"): only for long words, since
+    # short ones appear by chance across a word boundary.
+    folded_words = {fold(word) for word in text.split()}
+    whole = fold(text)
+    blocked = {fold(word) for word in words} - {""}
+    return any(word in folded_words or (len(word) >= 5 and word in whole) for word in blocked)

@@ -1,0 +1,1 @@
+"""The types of everything on the WebSocket: they validate what comes in and generate /asyncapi.json."""

@@ -1,0 +1,296 @@
+"""Every event a viewer may receive on the WebSocket, as its type.
+
+**Numbered** events carry ``offset`` and ``at_ms`` and come in order, without a gap. **Latest-only** events carry
+``as_of``, the offset they reflect, and may be dropped. **Private** events carry ``to``: one user's id, or a role
+(``role:host``, ``role:moderator``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chat.models import Message, Moderation
+from deals.models import Deal, Order, Product
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What all events have: a ``type``, and ``data``."""
+
+    data: Any
+
+
+class Numbered(Event, frozen=True):
+    """An event of the room's one ordered log."""
+
+    offset: int
+    at_ms: int
+
+
+class LatestOnly(Event, frozen=True):
+    """The newest value of something."""
+
+    as_of: int
+
+
+class Private(Event, frozen=True):
+    """Something for one user or role only."""
+
+    to: str
+
+
+class MessageId(msgspec.Struct, frozen=True):
+    """A chat message's id."""
+
+    id: str
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Text for all."""
+
+    text: str
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No data: the type says it all."""
+
+
+class ProductData(msgspec.Struct, frozen=True):
+    """The product as it is now."""
+
+    product: Product
+
+
+class ProductId(msgspec.Struct, frozen=True):
+    """A product's id."""
+
+    product_id: str
+
+
+class PinnedProduct(msgspec.Struct, frozen=True):
+    """The pinned product's id, or nothing."""
+
+    product_id: str | None
+
+
+class DealData(msgspec.Struct, frozen=True):
+    """The deal as it is after the event."""
+
+    deal: Deal
+
+
+class ClaimedData(msgspec.Struct, frozen=True):
+    """A batch of claims: units taken, units left, up to ten buyers' names and how many more there were."""
+
+    deal_id: str
+    units: int
+    left: int
+    buyers: list[str]
+    more: int
+
+
+class ReleasedData(msgspec.Struct, frozen=True):
+    """Units that came back."""
+
+    deal_id: str
+    units: int
+    left: int
+
+
+class PublicBuyer(msgspec.Struct, frozen=True):
+    """A buyer as everybody may see them."""
+
+    name: str
+
+
+class PurchaseData(msgspec.Struct, frozen=True):
+    """Somebody paid."""
+
+    deal_id: str
+    buyer: PublicBuyer
+    units: int
+
+
+class StockData(msgspec.Struct, frozen=True):
+    """A deal's counters."""
+
+    deal_id: str
+    left: int
+    held: int
+    sold: int
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many."""
+
+    count: int
+
+
+class StatusData(msgspec.Struct, frozen=True):
+    """``ok``, or ``degraded`` while the worker cannot reach Valkey (commands then answer ``temporary: true``)."""
+
+    state: str
+
+
+class OrderData(msgspec.Struct, frozen=True):
+    """The order as it is now."""
+
+    order: Order
+
+
+class ChatMessage(Numbered, frozen=True, tag="chat.message"):
+    """Somebody said something."""
+
+    data: Message
+
+
+class ChatDeleted(Numbered, frozen=True, tag="chat.deleted"):
+    """A message was taken back."""
+
+    data: MessageId
+
+
+class Announcement(Numbered, frozen=True, tag="announcement"):
+    """The host says something to all."""
+
+    data: Text
+
+
+class ProductUpdated(Numbered, frozen=True, tag="product.updated"):
+    """A product is new or has changed."""
+
+    data: ProductData
+
+
+class ProductPinned(Numbered, frozen=True, tag="product.pinned"):
+    """Another product (or none) is pinned."""
+
+    data: PinnedProduct
+
+
+class ProductRemoved(Numbered, frozen=True, tag="product.removed"):
+    """A product is gone."""
+
+    data: ProductId
+
+
+class DealScheduled(Numbered, frozen=True, tag="deal.scheduled"):
+    """A deal was made."""
+
+    data: DealData
+
+
+class DealOpened(Numbered, frozen=True, tag="deal.opened"):
+    """A deal opened."""
+
+    data: DealData
+
+
+class DealExtended(Numbered, frozen=True, tag="deal.extended"):
+    """A deal closes later than it would have."""
+
+    data: DealData
+
+
+class DealSoldOut(Numbered, frozen=True, tag="deal.sold_out"):
+    """No unit is left (until a hold comes back)."""
+
+    data: DealData
+
+
+class DealClosed(Numbered, frozen=True, tag="deal.closed"):
+    """A deal is over."""
+
+    data: DealData
+
+
+class DealCancelled(Numbered, frozen=True, tag="deal.cancelled"):
+    """A deal was called off."""
+
+    data: DealData
+
+
+class DealClaimed(Numbered, frozen=True, tag="deal.claimed"):
+    """A batch of claims was accepted."""
+
+    data: ClaimedData
+
+
+class DealReleased(Numbered, frozen=True, tag="deal.released"):
+    """Held units came back."""
+
+    data: ReleasedData
+
+
+class Purchase(Numbered, frozen=True, tag="purchase"):
+    """An order was paid."""
+
+    data: PurchaseData
+
+
+class StreamLive(Numbered, frozen=True, tag="stream.live"):
+    """The host's media arrives."""
+
+    data: Nothing
+
+
+class StreamInterrupted(Numbered, frozen=True, tag="stream.interrupted"):
+    """The host's media fell silent."""
+
+    data: Nothing
+
+
+class StreamEnded(Numbered, frozen=True, tag="stream.ended"):
+    """The stream is over."""
+
+    data: Nothing
+
+
+class Viewers(LatestOnly, frozen=True, tag="viewers"):
+    """How many are watching."""
+
+    data: Count
+
+
+class Reactions(LatestOnly, frozen=True, tag="reactions"):
+    """Reactions since the last such event, by kind."""
+
+    data: dict[str, int]
+
+
+class DealStock(LatestOnly, frozen=True, tag="deal.stock"):
+    """A deal's counters now."""
+
+    data: StockData
+
+
+class Status(LatestOnly, frozen=True, tag="status"):
+    """Whether the room works."""
+
+    data: StatusData
+
+
+class OrderUpdated(Private, frozen=True, tag="order.updated"):
+    """One of your orders changed."""
+
+    data: OrderData
+
+
+class ModerationNotice(Private, frozen=True, tag="moderation"):
+    """Something was done to you; after a ban the connection is closed with 3501."""
+
+    data: Moderation
+
+
+_ALL: tuple[type[Event], ...] = (
+    *(ChatMessage, ChatDeleted, Announcement, ProductUpdated, ProductPinned, ProductRemoved),
+    *(DealScheduled, DealOpened, DealExtended, DealSoldOut, DealClosed, DealCancelled),
+    *(DealClaimed, DealReleased, Purchase),
+    *(StreamLive, StreamInterrupted, StreamEnded),
+    *(Viewers, Reactions, DealStock, Status),
+    *(OrderUpdated, ModerationNotice),
+)
+
+#: every event's type by its name
+EVENTS: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in _ALL}

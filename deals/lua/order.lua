@@ -1,0 +1,54 @@
+-- order.lua: what the scripts of one deal share about its orders; comes after deal.lua.
+--
+-- An order's text is JSON whose changing fields come first: {"state":…,"held_until_ms":…[,"paid_ms":…],"id":…
+-- From "id" on it is frozen when the order is placed and copied byte by byte ever after.
+
+local function load_order(ref)
+  local text = redis.call('HGET', LEDGER, 'o:' .. ref)
+  if not text then return nil end
+  local o = cjson.decode(text)
+  return {ref = ref, state = o.state, held_until = o.held_until_ms, paid = o.paid_ms, placed = o.placed_ms,
+    units = o.units, buyer = o.buyer, rest = string.sub(text, (string.find(text, '"id":', 1, true)))}
+end
+
+local function order_json(o)
+  return '{"state":"' .. o.state .. '","held_until_ms":' .. integer(o.held_until)
+    .. (o.paid and ',"paid_ms":' .. integer(o.paid) or '') .. ',' .. o.rest
+end
+
+local function step_order(o, wanted)
+  local to = ORDER_STEP[o.state][wanted]
+  if to then o.state = to end
+  return to ~= nil
+end
+
+-- Journal a step and tell the buyer.
+local function record(o, now, what, json)
+  redis.call('XADD', JOURNAL, '*', 'at_ms', integer(now), 'what', what, 'order', json)
+  tell(LOG, o.buyer.id, 'order.updated', '{"order":' .. json .. '}')
+end
+
+local function write_order(o, now, what)
+  local json = order_json(o)
+  redis.call('HSET', LEDGER, 'o:' .. o.ref, json)
+  record(o, now, what or o.state, json)
+  return json
+end
+
+-- Count units for (or, negative, back to) a buyer's limit.
+local function count_units(o, units)
+  local field = 'b:' .. o.buyer.id
+  local used, refs = string.match(redis.call('HGET', LEDGER, field) or '0', '^(%d+)(.*)$')
+  redis.call('HSET', LEDGER, field, integer(math.max(0, tonumber(used) + units)) .. refs)
+end
+
+-- Units come back to the stock, from 'held' or 'sold': the last thing that happens to them, so that an error in the
+-- middle of a script undersells and never oversells.
+local function give_back(d, from, units, now)
+  d[from], d.left = d[from] - units, d.left + units
+  step_deal(d, 'release')
+  save_deal(d)
+  emit(ROOM, LOG, now, 'deal.released', '{"deal_id":"' .. d.id .. '","units":' .. integer(units) .. ',"left":'
+    .. integer(d.left) .. '}')
+  show_stock(d)
+end

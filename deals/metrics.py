@@ -1,0 +1,24 @@
+"""What the deals domain counts (Prometheus; names without ``_total``, which the client adds)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+CLAIMS = Counter("livecommerce_claims", "Claims by outcome: accepted, replayed, or the refusal's code", ["outcome"])
+BATCH_CLAIMS = Histogram(
+    "livecommerce_claim_batch_claims", "Claims joined into one script call", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+BATCH_SECONDS = Histogram(
+    "livecommerce_claim_batch_seconds",
+    "Time of one claim script call, durable answer included",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+)
+REASKED = Counter("livecommerce_claim_batches_reasked", "Batches sent again by their keys after a lost answer")
+QUEUE_REFUSED = Counter("livecommerce_claim_queue_refused", "Claims refused because a deal's queue was full")
+ORDERS = Counter("livecommerce_order_steps", "Payments by outcome", ["outcome"])
+TICKS = Counter("livecommerce_deal_ticks", "Ticker calls by outcome: done, failed", ["outcome"])
+TICK_LATE_SECONDS = Histogram(
+    "livecommerce_deal_tick_late_seconds",
+    "How late after its moment a deal was looked at",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+)

@@ -1,0 +1,128 @@
+"""Loading the Lua scripts, and the one place where their integers become types.
+
+A deal's script is: the generated tables (state tables of ``models.py``, refusal codes), ``lua/deal.lua``,
+``lua/order.lua``, then ``lua/<verb>.lua``; the application puts its emit prelude before all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Protocol
+
+from redis.exceptions import RedisError
+
+from deals.errors import (
+    Closed,
+    DealNotFound,
+    DealsError,
+    IllegalState,
+    Invalid,
+    KeyReused,
+    LimitReached,
+    NotOpen,
+    OrderNotFound,
+    ProductNotFound,
+    SoldOut,
+    StreamEnded,
+    Unavailable,
+)
+from deals.models import DEAL_STEPS, ORDER_STEPS
+
+#: what an integer from a script means
+REFUSALS: Mapping[int, type[DealsError]] = {
+    -1: DealNotFound,
+    -2: OrderNotFound,
+    -3: ProductNotFound,
+    -4: IllegalState,
+    -5: Invalid,
+    -6: StreamEnded,
+    -7: KeyReused,
+    -8: NotOpen,
+    -9: Closed,
+    -10: LimitReached,
+    -11: SoldOut,
+}
+
+#: sentences for the refusals of a batch, which come as bare integers
+CLAIM_SENTENCES: Mapping[type[DealsError], str] = {
+    KeyReused: "This idempotency key was used for another number of units.",
+    NotOpen: "The deal has not opened yet.",
+    Closed: "The deal is over.",
+    LimitReached: "You have as many of these as one buyer may.",
+    SoldOut: "Not enough units are left.",
+}
+
+
+class RunScript(Protocol):
+    """Runs a script's text atomically, with the emit prelude put before it."""
+
+    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """Return what the script returned; raises redis-py's errors."""
+
+
+def _table(name: str, steps: Mapping[Any, Mapping[Any, Any]]) -> str:
+    rows = ",".join(
+        f"{state.value}={{{','.join(f'{wanted.value}=' + repr(to.value) for wanted, to in row.items())}}}"
+        for state, row in steps.items()
+    )
+    return f"local {name}={{{rows}}}\n"
+
+
+def tables() -> str:
+    """The generated Lua: the state tables and the refusal codes."""
+    codes = ",".join(f"{kind.code}={number}" for number, kind in REFUSALS.items())
+    return _table("DEAL_STEP", DEAL_STEPS) + _table("ORDER_STEP", ORDER_STEPS) + f"local REFUSED={{{codes}}}\n"
+
+
+def _text(name: str) -> str:
+    return resources.files("deals").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+#: scripts that touch no deal
+_OTHERS = ("put_product", "remove_product", "pin_product", "forget_stream")
+_OF_A_DEAL = (
+    *("create", "open", "close", "cancel", "extend", "stream_ended", "claim", "tick"),
+    *("pay_begin", "pay_decline", "pay_confirm", "cancel_order", "refund", "refunded", "settled"),
+)
+
+
+def _load() -> dict[str, str]:
+    shared = tables() + _text("deal") + _text("order")
+    return {v: tables() + _text(v) for v in _OTHERS} | {v: shared + _text(v) for v in _OF_A_DEAL}
+
+
+#: verb -> the script's whole text but for the emit prelude
+SOURCES: Mapping[str, str] = _load()
+
+
+def refusal(answer: Sequence[Any]) -> DealsError:
+    """The error that a script's ``{code, why[, retry_after_ms]}`` stands for."""
+    kind = REFUSALS[int(answer[0])]
+    return kind(bytes(answer[1]).decode(), retry_after_ms=int(answer[2]) if len(answer) > 2 else None)
+
+
+class Scripts:
+    """Runs the verbs: refusals raise, driver errors become :class:`Unavailable`."""
+
+    def __init__(self, run: RunScript) -> None:
+        self._run = run
+
+    async def raw(self, verb: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> list[Any]:
+        """Run a verb; returns what follows the leading 0; raises refusals and, untranslated, redis-py's errors."""
+        answer = await self._run(SOURCES[verb], keys, args)
+        if answer[0] != 0:
+            raise refusal(answer)
+        return list(answer[1:])
+
+    async def __call__(self, verb: str, keys: Sequence[str], args: Sequence[str | bytes | int] = ()) -> list[Any]:
+        """Run a verb; returns what follows the leading 0; raises :class:`DealsError` only."""
+        try:
+            return await self.raw(verb, keys, args)
+        except (RedisError, OSError) as error:
+            raise unavailable() from error
+
+
+def unavailable() -> Unavailable:
+    """What a caller is told when Valkey cannot be reached."""
+    return Unavailable("The store cannot be reached; look again before you repeat it.", retry_after_ms=1000)

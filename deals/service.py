@@ -1,0 +1,253 @@
+"""The deals service: what the application calls. Every method raises :class:`deals.errors.DealsError` only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from deals import keys
+from deals.buyer_orders import orders_of
+from deals.cashier import Cashier
+from deals.claims import ClaimDesk
+from deals.errors import DealNotFound, Invalid, KeyRequired, OrderNotFound
+from deals.lane import ClaimLanes
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Product, ProductSpec
+from deals.payments import PaymentProvider
+from deals.scripts import RunScript, Scripts
+from deals.showcase import Showcase
+from deals.store import Store, create_args, read_deal, read_order
+from deals.ticker import Ticker
+
+#: unfinished deals of one stream
+MOST_UNFINISHED = 200
+#: deals that a list shows: the newest
+MOST_LISTED = 100
+#: entries in one answer of a list
+MOST_ITEMS = 500
+#: how far ahead a deal's end may be moved
+MOST_AHEAD_MS = 86_400_000
+#: units of one claim; a deal's own limit is at most this
+MOST_UNITS = 1000
+
+_KEY = re.compile(r"[ -~]{1,128}\Z")
+_CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
+
+
+def stream_of_order(order_id: str) -> str:
+    """The stream that an order id carries; raises OrderNotFound."""
+    parts = keys.split_order_id(order_id)
+    if parts is None:
+        raise OrderNotFound("There is no such order.")
+    return parts[0]
+
+
+class DealService:
+    """Products, deals, claims and orders of all streams, as seen by one worker.
+
+    ``now_ms`` is Valkey's clock as this worker knows it: for display only, scripts decide by TIME itself.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        run_script: RunScript,
+        payments: PaymentProvider,
+        *,
+        now_ms: Callable[[], int],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._scripts = Scripts(run_script)
+        self._store = Store(redis, now_ms)
+        self._showcase = Showcase(self._store, self._scripts)
+        self._cashier = Cashier(self._store, self._scripts, payments, new_id)
+        self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up)
+        self._desk = ClaimDesk(self._store, self._scripts, now_ms=now_ms, new_id=new_id)
+        self._lanes = ClaimLanes(self._desk.submit, self._desk.remember)
+
+    async def start(self) -> None:
+        """Start the ticker; claims work without it."""
+        await self._ticker.start()
+
+    async def aclose(self) -> None:
+        """Let claims under way end, stop everything; safe to call twice."""
+        await self._lanes.aclose()
+        await self._ticker.aclose()
+        await self._cashier.aclose()
+
+    # products
+
+    async def put_product(self, stream_id: str, product_id: str, spec: ProductSpec) -> Product:
+        """Put a product in the showcase, or change it."""
+        return await self._showcase.put(stream_id, product_id, spec)
+
+    async def remove_product(self, stream_id: str, product_id: str) -> None:
+        """Take a product out of the showcase; raises ProductNotFound."""
+        await self._showcase.remove(stream_id, product_id)
+
+    async def pin_product(self, stream_id: str, product_id: str | None) -> None:
+        """Pin a product, or with None unpin; raises ProductNotFound."""
+        await self._showcase.pin(stream_id, product_id)
+
+    async def products(self, stream_id: str) -> list[Product]:
+        """The showcase, in the order in which products were added."""
+        return await self._showcase.products(stream_id)
+
+    async def pinned(self, stream_id: str) -> str | None:
+        """The pinned product's id."""
+        return await self._showcase.pinned(stream_id)
+
+    # deals
+
+    async def create(self, stream_id: str, spec: DealSpec) -> Deal:
+        """Create a deal; emits ``deal.scheduled`` (and ``deal.opened`` when its time has come)."""
+        if not keys.is_id(stream_id):
+            raise Invalid("This cannot be a stream's id.")
+        deal_id = self._new_id("d")
+        await self._touch(stream_id)
+        where = (*keys.of_deal(stream_id, deal_id), keys.showcase(stream_id), keys.deals(stream_id))
+        [text] = await self._scripts("create", where, create_args(stream_id, deal_id, spec, MOST_UNFINISHED))
+        deal = read_deal(text)
+        if deal.opens_at_ms is not None:
+            self._ticker.expect(stream_id, deal_id, deal.opens_at_ms - deal.server_ms)
+        return deal
+
+    async def deal(self, stream_id: str, deal_id: str) -> Deal:
+        """One deal as it is now."""
+        _check_deal(stream_id, deal_id)
+        return await self._store.deal(stream_id, deal_id)
+
+    async def deals(self, stream_id: str) -> list[Deal]:
+        """The stream's newest :data:`MOST_LISTED` deals, newest first."""
+        return await self._store.deals(stream_id, MOST_LISTED) if keys.is_id(stream_id) else []
+
+    async def open(self, stream_id: str, deal_id: str) -> Deal:
+        """Open a scheduled deal at once."""
+        return await self._change("open", stream_id, deal_id)
+
+    async def close(self, stream_id: str, deal_id: str) -> Deal:
+        """Close a deal early; holds stay payable."""
+        return await self._change("close", stream_id, deal_id)
+
+    async def cancel(self, stream_id: str, deal_id: str) -> Deal:
+        """Cancel a deal: holds are released and paid orders refunded, soon after."""
+        deal = await self._change("cancel", stream_id, deal_id)
+        self._ticker.expect(stream_id, deal_id, 0)
+        return deal
+
+    async def extend(self, stream_id: str, deal_id: str, seconds: int) -> Deal:
+        """Close a deal later by so many seconds."""
+        if not 1 <= seconds <= MOST_AHEAD_MS // 1000:
+            raise Invalid("A deal is extended by 1 second to 24 hours.")
+        return await self._change("extend", stream_id, deal_id, seconds * 1000, MOST_AHEAD_MS)
+
+    async def stream_ended(self, stream_id: str) -> None:
+        """The stream is over: no new deals, open ones close, scheduled ones are cancelled. Safe to repeat."""
+        if not keys.is_id(stream_id):
+            return
+        await self._touch(stream_id)
+        _, members = await self._store.ask(
+            ("HSET", keys.showcase(stream_id), "ended", 1), ("ZRANGE", keys.due(stream_id), 0, -1)
+        )
+        for deal_id in members:
+            await self._scripts("stream_ended", keys.of_deal(stream_id, deal_id.decode()))
+
+    # claims and orders
+
+    async def claim(
+        self, stream_id: str, deal_id: str, *, buyer: Buyer, units: int, key: str, payment_token: str | None = None
+    ) -> Order:
+        """Claim units; with a payment token also pay, in which case a decline raises though the hold stays.
+
+        A key seen before answers with its order as it is now. Raises OutcomeUnknown when the answer was lost: the same
+        key finds the truth.
+        """
+        _check_deal(stream_id, deal_id)
+        if not _KEY.match(key):
+            raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
+        if not 1 <= units <= MOST_UNITS:
+            raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
+        # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
+        buyer = Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
+        order = await self._lanes.claim(stream_id, deal_id, self._desk.prepare(stream_id, deal_id, buyer, units, key))
+        if payment_token is not None and order.state is OrderState.HELD:
+            return await self.pay(order.id, buyer_id=buyer.id, payment_token=payment_token)
+        return order
+
+    async def pay(self, order_id: str, *, buyer_id: str, payment_token: str) -> Order:
+        """Pay an order; a paid one answers as it is, however often."""
+        order = await self._cashier.pay(order_id, buyer_id, payment_token)
+        if order.state is not OrderState.PAID:
+            await self._soon(order)
+        return order
+
+    async def cancel_order(self, order_id: str, *, buyer_id: str) -> Order:
+        """Give a held order's units back."""
+        parts = keys.split_order_id(order_id)
+        if parts is None:
+            raise OrderNotFound("There is no such order.")
+        [text] = await self._scripts("cancel_order", keys.of_deal(parts[0], parts[1]), (parts[2], buyer_id))
+        return read_order(text)
+
+    async def refund(self, order_id: str) -> Order:
+        """Give a paid order's money back (the host's); its units are for sale again."""
+        await self._touch(stream_of_order(order_id))
+        return await self._cashier.refund(order_id)
+
+    async def order(self, order_id: str, *, buyer_id: str | None = None) -> Order:
+        """One order; with a buyer id, only if it is theirs."""
+        order = await self._store.order(order_id)
+        if buyer_id is not None and order.buyer.id != buyer_id:
+            raise OrderNotFound("There is no such order.")
+        return order
+
+    async def orders_of(
+        self, buyer_id: str, *, stream_id: str | None, after: str | None, limit: int
+    ) -> tuple[list[Order], str | None]:
+        """A buyer's orders and the cursor of what follows: newest deal first."""
+        return await orders_of(self._store, _check_user(buyer_id), stream_id, after, _check_limit(limit))
+
+    async def journal(self, stream_id: str, *, after: str | None, limit: int) -> tuple[list[JournalEntry], str | None]:
+        """The steps of all orders of a stream after a cursor, oldest first, and the next cursor if there are more."""
+        if after is not None and not _CURSOR.match(after):
+            raise Invalid("The cursor is none of ours.")
+        limit = _check_limit(limit)
+        if not keys.is_id(stream_id):
+            return [], None
+        entries = await self._store.journal(stream_id, after, limit + 1)
+        return entries[:limit], entries[limit - 1].id if len(entries) > limit else None
+
+    # inside
+
+    async def _change(self, verb: str, stream_id: str, deal_id: str, *args: int) -> Deal:
+        _check_deal(stream_id, deal_id)
+        [text] = await self._scripts(verb, keys.of_deal(stream_id, deal_id), args)
+        return read_deal(text)
+
+    async def _touch(self, stream_id: str) -> None:
+        """Make every worker's ticker look at this stream: before the business, so that a crash cannot hide it."""
+        await self._store.ask(("ZADD", keys.STREAMS, self._now_ms(), stream_id))
+
+    async def _soon(self, order: Order) -> None:
+        await self._touch(order.stream_id)
+        self._ticker.expect(order.stream_id, order.deal_id, 0)
+
+
+def _check_deal(stream_id: str, deal_id: str) -> None:
+    if not (keys.is_id(stream_id) and keys.is_id(deal_id)):
+        raise DealNotFound("There is no such deal here.")
+
+
+def _check_user(user_id: str) -> str:
+    if not (0 < len(user_id) <= 128 and user_id.isprintable()):
+        raise Invalid("A user's id is 1 to 128 printable characters.")
+    return user_id
+
+
+def _check_limit(limit: int) -> int:
+    if not 1 <= limit <= MOST_ITEMS:
+        raise Invalid(f"limit is 1 to {MOST_ITEMS}.")
+    return limit

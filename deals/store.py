@@ -1,0 +1,179 @@
+"""The edge to Valkey: what deals read, and the bytes that scripts take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from deals import keys
+from deals.errors import DealNotFound, OrderNotFound
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Money, Order, Product, ProductSpec
+from deals.scripts import unavailable
+
+_DEAL_FIELDS = ("terms", "opens_at_ms", "closes_at_ms", "state", "left", "held", "sold")
+
+_encode = msgspec.json.Encoder().encode
+read_order = msgspec.json.Decoder(Order).decode
+read_deal = msgspec.json.Decoder(Deal).decode
+read_whole_product = msgspec.json.Decoder(Product).decode
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """The members of a public deal that never change."""
+
+    id: str
+    stream_id: str
+    title: str
+    image_url: str | None
+    description: str | None
+    price: Money
+    compare_at: Money | None
+    stock: int
+    per_buyer_limit: int
+    duration_s: int
+    hold_s: int
+
+
+class _Frozen(msgspec.Struct, frozen=True):
+    """The members that a deal gives to its orders."""
+
+    deal_id: str
+    stream_id: str
+    title: str
+    unit_price: Money
+
+
+class _OrderHead(msgspec.Struct, frozen=True):
+    """The members that a claim gives to its order."""
+
+    id: str
+    buyer: Buyer
+    units: int
+
+
+def _members(value: msgspec.Struct) -> bytes:
+    """A struct's JSON without its braces, to be spliced by a script."""
+    return _encode(value)[1:-1]
+
+
+def order_head(order_id: str, buyer: Buyer, units: int) -> bytes:
+    """What claim.lua splices into an order."""
+    return _members(_OrderHead(order_id, buyer, units))
+
+
+def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: int) -> list[str | bytes | int]:
+    """ARGV of create.lua."""
+    s = spec
+    terms = _Terms(
+        *(deal_id, stream_id, s.title, s.image_url, s.description, s.price, s.compare_at),
+        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s),
+    )
+    return [
+        deal_id,
+        "" if s.opens_at_ms is None else s.opens_at_ms,
+        s.duration_s * 1000,
+        s.hold_s * 1000,
+        s.per_buyer_limit,
+        s.stock,
+        s.price.amount,
+        s.price.currency,
+        _members(terms),
+        _members(_Frozen(deal_id, stream_id, s.title, s.price)),
+        s.product_id or "",
+        most_unfinished,
+    ]
+
+
+def product_open_json(stream_id: str, product_id: str, spec: ProductSpec) -> bytes:
+    """A product's public JSON without ``pinned`` and the closing brace: put_product.lua adds both."""
+    product = Product(product_id, stream_id, spec.title, spec.image_url, spec.description, spec.price, spec.compare_at)
+    return _encode(product).removesuffix(b',"pinned":false}')
+
+
+def read_product(open_json: bytes, pinned: bool) -> Product:
+    """The product of a showcase entry's JSON."""
+    return read_whole_product(open_json + (b',"pinned":true}' if pinned else b',"pinned":false}'))
+
+
+def _deal_of(fields: Sequence[bytes | None], server_ms: int) -> Deal | None:
+    if fields[0] is None:
+        return None
+    terms, opens, closes, state, left, held, sold = (f or b"" for f in fields)
+    return read_deal(
+        b'{%b,"opens_at_ms":%b,"closes_at_ms":%b,"state":"%b","left":%b,"held":%b,"sold":%b,"server_ms":%d}'
+        % (terms, opens or b"null", closes or b"null", state, left, held, sold, server_ms)
+    )
+
+
+class Store:
+    """Reads; every driver error becomes :class:`deals.errors.Unavailable`."""
+
+    def __init__(self, redis: Redis, now_ms: Callable[[], int]) -> None:
+        self._redis = redis
+        self._now_ms = now_ms
+
+    async def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Send plain commands in one round trip (no transaction); the answers in order."""
+        pipe = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        try:
+            return list(await pipe.execute())
+        except (RedisError, OSError) as error:
+            raise unavailable() from error
+
+    async def deal(self, stream_id: str, deal_id: str) -> Deal:
+        """One deal; raises DealNotFound."""
+        [deal] = await self._deals(stream_id, [deal_id])
+        if deal is None:
+            raise DealNotFound("There is no such deal here.")
+        return deal
+
+    async def deals(self, stream_id: str, most: int) -> list[Deal]:
+        """The stream's newest ``most`` deals, newest first."""
+        [ids] = await self.ask(("ZREVRANGE", keys.deals(stream_id), 0, most - 1))
+        found = await self._deals(stream_id, [i.decode() for i in ids])
+        return [deal for deal in found if deal is not None]
+
+    async def _deals(self, stream_id: str, deal_ids: Sequence[str]) -> list[Deal | None]:
+        if not deal_ids:
+            return []
+        answers = await self.ask(*(("HMGET", keys.deal(stream_id, d), *_DEAL_FIELDS) for d in deal_ids))
+        now = self._now_ms()
+        return [_deal_of(fields, now) for fields in answers]
+
+    async def showcase(self, stream_id: str) -> tuple[list[Product], str | None]:
+        """The products in the order they were added, and the pinned one's id."""
+        [flat] = await self.ask(("HGETALL", keys.showcase(stream_id)))
+        fields: dict[bytes, bytes] = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+        pinned = fields.get(b"pinned")
+        entries = sorted((*v.split(b" ", 1), k[2:]) for k, v in fields.items() if k.startswith(b"p:"))
+        return [read_product(text, k == pinned) for _, text, k in entries], pinned.decode() if pinned else None
+
+    async def order(self, order_id: str) -> Order:
+        """One order; raises OrderNotFound."""
+        parts = keys.split_order_id(order_id)
+        if parts is None:
+            raise OrderNotFound("There is no such order.")
+        stream_id, deal_id, ref = parts
+        [text] = await self.ask(("HGET", keys.ledger(stream_id, deal_id), f"o:{ref}"))
+        if text is None:
+            raise OrderNotFound("There is no such order.")
+        return read_order(text)
+
+    async def journal(self, stream_id: str, after: str | None, limit: int) -> list[JournalEntry]:
+        """Up to ``limit`` journal entries after a cursor, oldest first."""
+        start = "-" if after is None else f"({after}"
+        [entries] = await self.ask(("XRANGE", keys.journal(stream_id), start, "+", "COUNT", limit))
+        return [_entry(entry_id, fields) for entry_id, fields in entries]
+
+
+def _entry(entry_id: bytes, flat: Any) -> JournalEntry:
+    fields = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+    return JournalEntry(
+        entry_id.decode(), int(fields[b"at_ms"]), fields[b"what"].decode(), read_order(fields[b"order"])
+    )

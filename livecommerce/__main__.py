@@ -1,0 +1,5 @@
+"""``python -m livecommerce``: the same as the ``livecommerce`` command."""
+
+from livecommerce.cli import main
+
+main()

@@ -1,0 +1,109 @@
+"""Which addresses a server listens on, and which it tells others."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from ipaddress import ip_address
+
+from livecommerce.settings import Settings, SettingsError
+
+
+def bind_host(host: str) -> str:
+    """The address to listen on: ``localhost`` is 127.0.0.1 alone, since many containers have no ::1 to bind."""
+    return "127.0.0.1" if host == "localhost" else host
+
+
+def advertised(settings: Settings) -> tuple[str, ...]:
+    """The addresses for ICE candidates; raises :class:`SettingsError` when a name has none."""
+    if settings.media_host:
+        return tuple(_resolve(name.strip()) for name in settings.media_host.split(","))
+    host = bind_host(settings.host)
+    if not _is_wildcard(host):
+        return (_resolve(host),)
+    found = own_address()
+    # Loopback as well: the robot host and a browser on this machine reach us there even behind a firewall.
+    return ("127.0.0.1",) if found is None else (found, "127.0.0.1")
+
+
+def private_host(settings: Settings) -> tuple[str, str]:
+    """Where workers listen for each other, and the address they tell: loopback unless workers elsewhere exist."""
+    if not settings.redis_url or settings.on_loopback:
+        return "127.0.0.1", "127.0.0.1"
+    host = bind_host(settings.host)
+    if _is_wildcard(host):
+        return host, own_address() or "127.0.0.1"
+    return host, _resolve(host)
+
+
+def own_address() -> str | None:
+    """This machine's address on its default route, if it has one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a UDP socket only asks the routing table; 192.0.2.0/24 is for documentation (RFC 5737).
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def reserve(host: str, port: int) -> tuple[list[socket.socket], int]:
+    """Bind the port without listening, so that our workers can share it and nobody else takes it.
+
+    Returns the sockets to keep and the port (a free one for 0). Raises :class:`SettingsError` in words.
+    """
+    kept: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            where = (address[0], port, *address[2:])
+            # A bind without SO_REUSEPORT first: only that fails when another server of ours is listening there.
+            if port:
+                with _socket(family) as probe:
+                    probe.bind(where)
+            kept.append(_socket(family))
+            kept[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            kept[-1].bind(where)
+            port = kept[-1].getsockname()[1]
+    except OSError as error:
+        for one in kept:
+            one.close()
+        raise SettingsError(_why_not(host, port, error)) from error
+    return kept, port
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} is in use; stop what listens there or choose another --port."
+        case errno.EACCES:
+            return f"Port {port} needs privileges; choose a --port above 1023."
+        case errno.EADDRNOTAVAIL:
+            return f"--host {host} is not an address of this machine."
+    return f"--host {host} --port {port} cannot be listened on: {error.strerror}."
+
+
+def _socket(family: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return made
+
+
+def _resolve(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    try:
+        return str(socket.getaddrinfo(name, None, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4][0])
+    except OSError as error:
+        raise SettingsError(f"The host name {name} has no address: {error.strerror}.") from error
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -1,0 +1,83 @@
+"""The composition root: builds a worker's parts, starts them in order, and closes them in the other."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from chat.service import ChatService
+from deals.service import DealService
+from livecommerce import addresses, redis_client
+from livecommerce.auth import TokenAuthority
+from livecommerce.clock import ValkeyClock
+from livecommerce.context import Context
+from livecommerce.hub import Hub
+from livecommerce.ids import new_id
+from livecommerce.media_state import MediaReporter, Sweeper
+from livecommerce.payments import provider
+from livecommerce.presence import Presence
+from livecommerce.scripting import ScriptRunner
+from livecommerce.settings import Settings
+from livecommerce.worker_spec import WorkerSpec
+from livecommerce.workers import WorkerDirectory
+from streams.relay import Relay
+from streams.service import StreamService
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, address: str) -> Context:
+    """A worker's context, everything in it started; the stack closes it, the last started first."""
+    settings = spec.settings
+    redis = redis_client.make(spec.valkey_url)
+    stack.push_async_callback(redis.aclose)
+    run_script = ScriptRunner(redis)
+    clock = ValkeyClock(redis)
+    streams = StreamService(redis, run_script, new_id=new_id)
+    reporter = MediaReporter(streams, worker_id=worker_id)
+    relay = Relay(
+        reporter,
+        worker_id=worker_id,
+        bind_host=_media_bind(settings),
+        port=settings.media_port + spec.index if settings.media_port else 0,
+        advertise=spec.advertise,
+    )
+    reporter.end_media = relay.end_stream
+    workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
+    payments = provider(redis, development=settings.development)
+    deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
+    chat = ChatService(redis, run_script, new_id=new_id)
+    hub = Hub(redis)
+    presence = Presence(redis)
+    # Media before its reporter: what stops with the relay is still told.
+    parts: tuple[_Part, ...] = (clock, workers, deals, presence, hub, reporter, relay, Sweeper(streams, workers))
+    for part in parts:
+        stack.push_async_callback(part.aclose)
+        await part.start()
+    return Context(
+        settings=settings,
+        worker_id=worker_id,
+        redis=redis,
+        run_script=run_script,
+        clock=clock,
+        tokens=TokenAuthority(settings.secret),
+        workers=workers,
+        streams=streams,
+        relay=relay,
+        deals=deals,
+        chat=chat,
+        hub=hub,
+        presence=presence,
+    )
+
+
+def _media_bind(settings: Settings) -> str:
+    """Where the UDP socket is bound: everywhere as soon as an advertised address is not the bind address."""
+    host = addresses.bind_host(settings.host)
+    if settings.media_host and not settings.on_loopback:
+        # Behind NAT the advertised address is not ours to bind.
+        return "::" if ":" in host else "0.0.0.0"  # noqa: S104 - viewers have to reach it
+    return host

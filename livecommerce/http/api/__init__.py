@@ -1,0 +1,1 @@
+"""The JSON API, a module a resource; each lists its operations as ``ENDPOINTS``."""

@@ -1,0 +1,66 @@
+"""The web application of one worker: every route, and what all requests have in common."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from livecommerce.context import CONTEXT, Context
+from livecommerce.http import health, media, pages, schema
+from livecommerce.http.access import GATE, Gate
+from livecommerce.http.api import claims, deals, guest, orders, products, streams
+from livecommerce.http.bodies import MAX_SDP_BYTES
+from livecommerce.http.endpoints import Endpoint
+from livecommerce.http.hops import SignedHops
+from livecommerce.http.middlewares import admission, dress, errors
+from livecommerce.http.proxy import PROXY, WorkerProxy
+from livecommerce.limits import Limits, TrustedProxies
+
+#: every operation of the public HTTP contract
+ENDPOINTS: Sequence[Endpoint] = (
+    *guest.ENDPOINTS,
+    *streams.ENDPOINTS,
+    *products.ENDPOINTS,
+    *deals.ENDPOINTS,
+    *claims.ENDPOINTS,
+    *orders.ENDPOINTS,
+    *media.ENDPOINTS,
+    *health.ENDPOINTS,
+)
+
+
+def build_app(context: Context, *, limits: Limits | None = None) -> web.Application:
+    """The application; serve it on the public port **and** on the worker's private address.
+
+    It starts and closes only what it made itself (the connections to other workers); the context's parts belong to
+    who built them.
+    """
+    app = web.Application(middlewares=[errors, admission], client_max_size=MAX_SDP_BYTES)
+    hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
+    app[CONTEXT] = context
+    app[GATE] = Gate.of(limits or Limits(), TrustedProxies(context.settings.trusted_proxy), hops)
+    app[PROXY] = WorkerProxy(hops)
+    app[health.DRAINING] = []
+    app.on_response_prepare.append(dress)
+    app.cleanup_ctx.append(_proxy)
+    app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
+    app.add_routes([*_rooms(), *schema.routes(ENDPOINTS), *pages.routes()])
+    app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
+    return app
+
+
+async def _proxy(app: web.Application) -> AsyncIterator[None]:
+    await app[PROXY].start()
+    yield
+    await app[PROXY].aclose()
+
+
+def _rooms() -> list[web.RouteDef]:
+    # Until the rooms land, the edge works without them.
+    try:
+        modules = [importlib.import_module(f"livecommerce.{name}") for name in ("ws", "sse")]
+    except ModuleNotFoundError:
+        return []
+    return [route for module in modules for route in module.routes()]

@@ -1,0 +1,114 @@
+"""What every request has in common: an id, limits, CORS, security headers, and a problem for every error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from livecommerce.http.access import GATE, admit
+from livecommerce.http.answers import problem_answer, problem_of
+from livecommerce.http.endpoints import SDP, Handler
+from livecommerce.http.hops import HOP
+from livecommerce.http.metrics import observe
+from livecommerce.ids import new_id
+from livecommerce.problems import Problem
+
+log = logging.getLogger(__name__)
+
+#: tokens travel in a header, never in cookies, so any origin may ask
+_CORS = {
+    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
+        "Location, ETag, Link, Accept-Post, Retry-After, X-Request-Id, Access-Control-Allow-Methods"
+    ),
+    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+}
+_PREFLIGHT: dict[str, str] = {
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: (
+        "Content-Type, Authorization, If-Match, ETag, Idempotency-Key, Last-Event-ID, Accept"
+    ),
+    hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
+}
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # what is not a page never runs or embeds anything
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+#: paths whose frequent, unauthenticated reads belong to the operator, not to a client
+_UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_REQUEST_ID = web.RequestKey("request_id", str)
+_PREPARED = web.RequestKey("prepared", web.StreamResponse)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every request an id, and every error its problem: nobody ever sees a traceback."""
+    request[_REQUEST_ID] = new_id("r")
+    started_s = time.perf_counter()
+    try:
+        response = await handler(request)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        response = _answer_to(error, request)
+    observe(request, response.status, time.perf_counter() - started_s)
+    return response
+
+
+def _answer_to(error: Exception, request: web.Request) -> web.StreamResponse:
+    if isinstance(error, web.HTTPException) and error.status < 400:
+        return error
+    prepared: web.StreamResponse | None = request.get(_PREPARED)
+    problem = problem_of(error)
+    gone = isinstance(error, ConnectionResetError)
+    if problem is None and not gone:
+        log.error("%s %s failed (%s)", request.method, request.path, request[_REQUEST_ID], exc_info=error)
+    if prepared is not None:
+        return prepared  # a WebSocket or a stream that had begun: there is no second answer
+    if problem is None:
+        problem = Problem("internal", f"Unexpected trouble; quote {request[_REQUEST_ID]} when you report it.")
+    answer = problem_answer(problem)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    return answer
+
+
+@web.middleware
+async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Recognise our own workers, answer preflights, and limit how often an address asks."""
+    gate = request.app[GATE]
+    hop = gate.hops.verify(request)
+    if hop is not None:
+        request[HOP] = hop
+    elif request.path not in _UNLIMITED:
+        admit(request, gate.by_address)
+    if request.method == hdrs.METH_OPTIONS:
+        return _preflight(request)
+    return await handler(request)
+
+
+def _preflight(request: web.Request) -> web.Response:
+    headers = dict(_PREFLIGHT)
+    if request.path.startswith(("/whip/", "/whep/")):
+        # RFC 9725 §4.2: how a client learns that this is a WHIP endpoint, and what it takes.
+        headers["Accept-Post"] = SDP
+        headers["Accept-Patch"] = "application/trickle-ice-sdpfrag"
+    return web.Response(status=204, headers=headers)
+
+
+async def dress(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers every response has; runs as it is about to be sent, streams and WebSockets included."""
+    request[_PREPARED] = response
+    response.headers.update(_CORS)
+    for name, value in _SECURITY.items():
+        if name not in response.headers:
+            response.headers[name] = value
+    response.headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
+    response.headers["Server"] = "livecommerce"

@@ -1,0 +1,17 @@
+"""One worker of the HTTP edge, for the tests that need no more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.livecommerce.edge import EdgeWorker, edge_worker
+
+
+@pytest.fixture
+async def edge(redis: Redis) -> AsyncIterator[EdgeWorker]:
+    """A worker without limits to meet."""
+    async with edge_worker(redis) as worker:
+        yield worker

@@ -1,0 +1,144 @@
+"""The viewers of one track: grouped by rendering, with the newest keyframe replayed to those who join."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from streams.fanout import FanOut, prepare
+from streams.keyframes import KeyframeCache
+from streams.packet import Packet, Rendering
+from streams.srtp import SendBuffer
+from streams.track import Track
+from streams.viewer import Viewer
+
+#: a replay is sent in bursts of so many packets, so many seconds apart: a home router's queue is short
+REPLAY_BURST = 32
+REPLAY_PAUSE_S = 0.004
+
+
+class Audience:
+    """Who gets a track's packets, and in which form."""
+
+    def __init__(self, track: Track, fan_out: FanOut, buffer: SendBuffer, loop: asyncio.AbstractEventLoop) -> None:
+        self.track = track
+        self.cache = KeyframeCache()
+        self._fan_out = fan_out
+        self._buffer = buffer
+        self._loop = loop
+        self._groups: dict[Rendering, tuple[Viewer, ...]] = {}
+        self._members: dict[Viewer, None] = {}
+        #: connected, but without a keyframe to start from
+        self.waiting: dict[Viewer, None] = {}
+        #: how much of the cache each joiner has had
+        self._replays: dict[Viewer, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, viewer: Viewer, now_s: float) -> bool:
+        """Let a viewer in; False when it has to wait for a keyframe."""
+        if self.track.kind == "audio":
+            self._admit([viewer], self.track.sequence + 1)
+            return True
+        if not self.cache.fresh(now_s):
+            self.waiting[viewer] = None
+            return False
+        viewer.starts("video", self.cache.packets[0].sequence)
+        self._replays[viewer] = 0
+        self._step()
+        return True
+
+    def leave(self, viewer: Viewer) -> None:
+        """Forget a viewer."""
+        self.waiting.pop(viewer, None)
+        self._replays.pop(viewer, None)
+        if viewer in self._members:
+            del self._members[viewer]
+            self._regroup()
+
+    def regroup(self) -> None:
+        """The track's codec changed: every viewer needs another payload type, or cannot play it."""
+        self._regroup()
+
+    def send(self, packets: Sequence[Packet], now_s: float) -> None:
+        """Send packets to all, live; those who waited begin with the first keyframe among them."""
+        for start, end in self._chapters(packets):
+            part = packets[start:end]
+            if self.cache.begins_with(part[0]):
+                self._finish_replays()
+                waiting, self.waiting = list(self.waiting), {}
+                self._admit(waiting, part[0].sequence)
+            for packet in part:
+                packet.sent = True
+                if self.track.kind == "video":
+                    self.cache.add(packet, now_s, keep=bool(self._replays))
+            for rendering, viewers in self._groups.items():
+                self._fan_out.send(prepare(part, rendering, self.track.ssrc, self._buffer), viewers)
+
+    def _chapters(self, packets: Sequence[Packet]) -> list[tuple[int, int]]:
+        """Bounds of the parts that begin with a new keyframe."""
+        cuts = [0]
+        seen: int | None = None
+        for index, packet in enumerate(packets):
+            if packet.keyframe and self.cache.begins_with(packet) and packet.timestamp != seen:
+                seen = packet.timestamp
+                if index:
+                    cuts.append(index)
+        return list(zip(cuts, [*cuts[1:], len(packets)], strict=True))
+
+    def _admit(self, viewers: Sequence[Viewer], first: int) -> None:
+        for viewer in viewers:
+            viewer.starts(self.track.kind, first)
+            self._members[viewer] = None
+        if viewers:
+            self._regroup()
+
+    def _regroup(self) -> None:
+        groups: dict[Rendering, list[Viewer]] = {}
+        codec = self.track.codec
+        for viewer in self._members if codec is not None else ():
+            rendering = viewer.rendering(codec) if codec is not None else None
+            if rendering is not None:
+                groups.setdefault(rendering, []).append(viewer)
+        self._groups = {rendering: tuple(viewers) for rendering, viewers in groups.items()}
+
+    # replays
+
+    def _step(self) -> None:
+        """One burst to each joiner; who has caught up goes on live."""
+        self._timer = None
+        self._replay(REPLAY_BURST)
+        if self._replays:
+            self._timer = self._loop.call_later(REPLAY_PAUSE_S, self._step)
+
+    def _finish_replays(self) -> None:
+        """A new keyframe is about to replace the cache: send the rest of the old one at once."""
+        if self._replays:
+            self._replay(len(self.cache.packets))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _replay(self, burst: int) -> None:
+        done: list[Viewer] = []
+        for viewer, position in self._replays.items():
+            part = self.cache.packets[position : position + burst]
+            rendering = viewer.rendering(self.track.codec) if self.track.codec is not None else None
+            if part and rendering is not None:
+                for run in prepare(part, rendering, self.track.ssrc, self._buffer):
+                    self._fan_out.send_to(run, (viewer,))
+            self._replays[viewer] = position + burst
+            if position + burst >= len(self.cache.packets):
+                done.append(viewer)
+        for viewer in done:
+            del self._replays[viewer]
+        self._admit(done, 0)
+
+    def close(self) -> None:
+        """Stop the timer and forget all."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._replays.clear()
+        self.waiting.clear()
+        self._members.clear()
+        self._groups = {}

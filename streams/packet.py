@@ -1,0 +1,92 @@
+"""One outgoing packet, and how it looks to the viewers of one rendering. Pure."""
+
+from __future__ import annotations
+
+from struct import pack
+from typing import NamedTuple
+
+from streams.rtp import FIXED
+
+
+class Packet:
+    """One media packet in the track's own sequence and timestamp space, extensions stripped but orientation.
+
+    ``sequence`` is extended (never wraps); on the wire only its low 16 bits travel. ``padding`` may be set until the
+    packet is ``sent``, never after: the same index must never encrypt two plaintexts.
+    """
+
+    __slots__ = (
+        "arrived_s",
+        "keyframe",
+        "marker",
+        "orientation",
+        "padding",
+        "payload",
+        "sent",
+        "sequence",
+        "timestamp",
+    )
+
+    def __init__(
+        self,
+        sequence: int,
+        timestamp: int,
+        marker: bool,
+        payload: bytes,
+        *,
+        orientation: int | None = None,
+        keyframe: bool = False,
+        arrived_s: float = 0.0,
+    ) -> None:
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.marker = marker
+        self.payload = payload
+        self.orientation = orientation
+        self.keyframe = keyframe
+        self.arrived_s = arrived_s
+        self.padding = 0
+        self.sent = False
+
+    @property
+    def size(self) -> int:
+        """Bytes as sent, orientation included."""
+        return 12 + (8 if self.orientation is not None else 0) + len(self.payload) + self.padding
+
+
+class Rendering(NamedTuple):
+    """All that makes one viewer's plaintext differ from another's: equal renderings share prepared packets."""
+
+    payload_type: int
+    #: id of the video orientation extension; 0 strips it
+    orientation_id: int
+    #: subtracted from the sequence number: viewers that joined near the wrap start clear of it
+    sequence_offset: int
+    #: bytes that SRTP adds: 16 of AES-GCM, 10 of AES_CM_128_SHA1_80
+    tag_bytes: int
+
+    def sequence(self, packet: Packet) -> int:
+        """The 16-bit sequence number a viewer of this rendering sees."""
+        return (packet.sequence - self.sequence_offset) & 0xFFFF
+
+    def plaintext(self, packet: Packet, ssrc: int) -> bytes:
+        """The packet's bytes before SRTP; the same ones each time it is sent."""
+        return self._header(packet, ssrc, self.payload_type, self.sequence(packet)) + packet.payload + _tail(packet)
+
+    def retransmission(self, packet: Packet, ssrc: int, payload_type: int, sequence: int) -> bytes:
+        """The packet wrapped for RTX (RFC 4588 §4): its own sequence space, the original number first."""
+        header = self._header(packet, ssrc, payload_type, sequence, padded=False)
+        return header + pack("!H", self.sequence(packet)) + packet.payload
+
+    def _header(self, packet: Packet, ssrc: int, payload_type: int, sequence: int, *, padded: bool = True) -> bytes:
+        first = 0x80 | (0x20 if padded and packet.padding else 0)
+        extension = b""
+        if packet.orientation is not None and self.orientation_id:
+            first |= 0x10
+            extension = pack("!HHBBH", 0xBEDE, 1, self.orientation_id << 4, packet.orientation, 0)
+        second = payload_type | (0x80 if packet.marker else 0)
+        return FIXED.pack(first, second, sequence & 0xFFFF, packet.timestamp & 0xFFFFFFFF, ssrc) + extension
+
+
+def _tail(packet: Packet) -> bytes:
+    return bytes(packet.padding - 1) + bytes((packet.padding,)) if packet.padding else b""

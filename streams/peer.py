@@ -1,0 +1,191 @@
+"""One media session's end: ICE-lite, consent, the DTLS handshake; publishers and viewers are peers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from streams.answer import Chosen, Local, is_dtls_client
+from streams.dtls import DtlsSession
+
+if TYPE_CHECKING:
+    from streams.transport import Transport
+
+log = logging.getLogger(__name__)
+
+#: seconds without an authentic STUN request after which a peer is gone; FFmpeg sends one only every 5 s
+CONSENT_S = 15.0
+#: seconds a handshake may take
+HANDSHAKE_S = 15.0
+#: source addresses a peer may have at once: a phone with two networks tries a handful
+MAX_ADDRESSES = 8
+
+
+class Peer:
+    """The part of a session that is the same for publishers and viewers."""
+
+    kind = ""
+
+    def __init__(
+        self,
+        transport: Transport,
+        session_id: str,
+        stream_id: str,
+        chosen: dict[str, Chosen],
+        *,
+        on_gone: Callable[[Peer], None],
+    ) -> None:
+        self.transport = transport
+        self.id = session_id
+        self.stream_id = stream_id
+        self.chosen = chosen
+        self.address: Any = None
+        #: libsrtp context for what is sent; None before the handshake and after the end
+        self.context: Any = None
+        self.receive_context: Any = None
+        self.created_s = self.consent_s = time.monotonic()
+        self.connected_s: float | None = None
+        self.gone = False
+        self._on_gone = on_gone
+        self._addresses: list[Any] = []
+        self._dtls: DtlsSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        section = next(iter(chosen.values())).section
+        self._setup, self._fingerprints = section.setup, section.fingerprints
+        self.remote_ufrag = section.ufrag
+        self.remote_password = section.password
+        #: password by local user fragment; two for a moment after an ICE restart
+        self.passwords: dict[str, str] = {}
+        self.ufrag = ""
+        self._new_credentials()
+
+    # ICE
+
+    def _new_credentials(self) -> None:
+        self.ufrag = self.transport.new_ufrag()
+        self.passwords[self.ufrag] = secrets.token_hex(16)
+        self.transport.by_ufrag[self.ufrag] = self
+
+    @property
+    def etag(self) -> str:
+        """Names the current ICE session, as RFC 9725 §4.3.1 asks."""
+        return f'"{self.ufrag}"'
+
+    def local(self, addresses: tuple[str, ...]) -> Local:
+        """Our end, to be written into an answer."""
+        media = self.transport.media
+        return Local(self.ufrag, self.passwords[self.ufrag], self.transport.fingerprint, addresses, media.port)
+
+    def restart_ice(self, ufrag: str, password: str) -> None:
+        """New credentials on both ends; the old ones serve until the first check by the new."""
+        for old in [each for each in self.passwords if each != self.ufrag]:
+            self._forget(old)
+        self.remote_ufrag, self.remote_password = ufrag, password
+        self._new_credentials()
+
+    def _forget(self, ufrag: str) -> None:
+        self.passwords.pop(ufrag, None)
+        self.transport.by_ufrag.pop(ufrag, None)
+
+    def checked(self, ufrag: str, address: Any, use_candidate: bool, now_s: float) -> None:
+        """An authentic binding request came: consent, perhaps from a new address."""
+        self.consent_s = now_s
+        if ufrag == self.ufrag and len(self.passwords) > 1:
+            for old in [each for each in self.passwords if each != ufrag]:
+                self._forget(old)
+        if address not in self._addresses:
+            self._addresses.append(address)
+            if len(self._addresses) > MAX_ADDRESSES:
+                oldest = next(each for each in self._addresses if each != self.address)
+                self._addresses.remove(oldest)
+                self._release(oldest)
+        if self.transport.by_address.get(address) is not self:
+            self.transport.move(self, address)
+        if self.address is None or (use_candidate and address != self.address):
+            self.address = address
+            self.address_changed()
+        if self._dtls is None:
+            self._start_handshake()
+
+    def address_changed(self) -> None:
+        """The peer is reached at another address from now on."""
+
+    def _release(self, address: Any) -> None:
+        if self.transport.by_address.get(address) is self:
+            del self.transport.by_address[address]
+
+    # DTLS
+
+    def _start_handshake(self) -> None:
+        self._dtls = DtlsSession(
+            self.transport.certificate,
+            client=is_dtls_client(self._setup),
+            fingerprints=self._fingerprints,
+            send=self._send_dtls,
+            on_closed=self._leave,
+        )
+        self._task = asyncio.get_running_loop().create_task(self._handshake(self._dtls), name=f"dtls-{self.id}")
+
+    def _send_dtls(self, data: bytes) -> None:
+        self.transport.media.send(data, self.address)
+
+    async def _handshake(self, dtls: DtlsSession) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                succeeded = await dtls.handshake()
+        except Exception as error:
+            # OpenSSL's and aiortc's errors have no common base; whatever a peer provokes ends only its own session.
+            log.info("the DTLS handshake of %s broke off: %r", self.id, error)
+            succeeded = False
+        if not succeeded:
+            self._leave()
+            return
+        self.receive_context, self.context = dtls.receive_context, dtls.send_context
+        self.connected_s = time.monotonic()
+        self.connected(dtls.tag_bytes)
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._on_gone(self)
+
+    # what arrives
+
+    def dtls_arrived(self, data: bytes) -> None:
+        """A DTLS datagram from this peer."""
+        if self._dtls is not None:
+            self._dtls.feed(data)
+
+    def connected(self, tag_bytes: int) -> None:
+        """The handshake is done; SRTP adds ``tag_bytes`` to a packet."""
+
+    def rtp_arrived(self, size: int) -> None:
+        """An SRTP packet stands in the receive buffer."""
+
+    def rtcp_arrived(self, size: int) -> None:
+        """An SRTCP packet stands in the receive buffer."""
+
+    def send_rtcp(self, plaintext: bytes) -> None:
+        """Send one compound RTCP packet, once connected."""
+        self.transport.send_rtcp(self.context, plaintext, self.address)
+
+    async def aclose(self) -> None:
+        """Say goodbye and free everything; safe to call twice."""
+        self.gone = True
+        self.context = self.receive_context = None
+        for ufrag in list(self.passwords):
+            self.transport.by_ufrag.pop(ufrag, None)
+        dtls, self._dtls = self._dtls, None
+        task, self._task = self._task, None
+        if dtls is not None:
+            await dtls.aclose()
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+        for address in self._addresses:
+            self._release(address)
+        self._addresses.clear()

@@ -1,0 +1,215 @@
+"""A host's session: packets in, feedback out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from streams import rtcp, rtp
+from streams.answer import Chosen
+from streams.codecs import Codec
+from streams.counters import Counters
+from streams.ingest import MissingPackets, SourceStatistics
+from streams.packet import Packet
+from streams.peer import Peer
+from streams.sdp import ORIENTATION, TRANSPORT_CC
+from streams.sync import HostClock
+from streams.track import Track
+from streams.twcc import TransportFeedback
+
+#: SSRCs of one publisher: sound, picture, retransmissions, and some that changed on the way
+MAX_SOURCES = 16
+#: seconds between two reports of reception
+REPORT_S = 1.0
+#: told by REMB where transport-wide feedback was not offered
+REMB_BITS_PER_SECOND = 3_000_000
+#: our own SSRC in feedback: nothing is ever sent by it
+FEEDBACK_SSRC = 1
+
+
+class _Meaning(NamedTuple):
+    """What a payload type of this publisher carries."""
+
+    kind: str
+    codec: Codec
+    retransmission: bool
+
+
+class _Source:
+    """One incoming SSRC."""
+
+    def __init__(self, ssrc: int, meaning: _Meaning) -> None:
+        self.meaning = meaning
+        self.statistics = SourceStatistics(ssrc, meaning.codec.clock_rate)
+        self.missing = MissingPackets()
+
+
+class Publisher(Peer):
+    """Decrypts, orders and hands on what a host sends; asks again for what is missing."""
+
+    kind = "publish"
+
+    def __init__(
+        self,
+        *peer: Any,
+        tracks: dict[str, Track],
+        on_packet: Callable[[Publisher, Track, Packet], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(*peer, **options)
+        self.counters = Counters()
+        self.clock = HostClock(tuple(self.chosen))
+        self._tracks = tracks
+        self._on_packet = on_packet
+        self._meanings = _meanings(self.chosen)
+        self._sources: dict[int, _Source] = {}
+        #: the SSRC that feeds each track now
+        self._feeding: dict[str, _Source] = {}
+        self._feedback = TransportFeedback()
+        self._feedback_ids = {kind: each.extensions.get(TRANSPORT_CC, 0) for kind, each in self.chosen.items()}
+        self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
+        self._reported_s = 0.0
+
+    # in
+
+    def rtp_arrived(self, size: int) -> None:
+        """Decrypt one packet, count it, and hand it on in the track's own space."""
+        counters = self.counters
+        if self.receive_context is None:
+            return
+        size = self.transport.media.buffer.unprotect(self.receive_context, size)
+        data = bytes(self.transport.media.buffer.view[:size]) if size > 0 else b""
+        header = rtp.parse(data) if data else None
+        meaning = self._meanings.get(header.payload_type) if header is not None else None
+        if header is None or meaning is None:
+            counters.packets_refused += 1
+            return
+        now_s = time.monotonic()
+        counters.packets_received += 1
+        counters.bytes_received += size
+        values = rtp.extension_values(data, header) if header.extension[2] else {}
+        self._note_transport(meaning.kind, values, now_s)
+        source = self._source(header.ssrc, meaning)
+        if source is None:
+            counters.packets_refused += 1
+        elif meaning.retransmission:
+            self._retransmitted(data, header, values, now_s)
+        else:
+            self._feeding[meaning.kind] = source
+            extended = source.statistics.received(header.sequence, header.timestamp, now_s)
+            self._deliver(source, header, extended, data[header.payload_start : header.payload_end], values, now_s)
+
+    def _source(self, ssrc: int, meaning: _Meaning) -> _Source | None:
+        source = self._sources.get(ssrc)
+        if source is None or source.meaning.kind != meaning.kind:
+            if len(self._sources) >= MAX_SOURCES:
+                return None
+            source = self._sources[ssrc] = _Source(ssrc, meaning)
+        elif source.meaning.codec != meaning.codec:
+            source.meaning = meaning
+        return source
+
+    def _deliver(
+        self, source: _Source, header: rtp.Header, extended: int, payload: bytes, values: dict[int, bytes], now_s: float
+    ) -> None:
+        kind = source.meaning.kind
+        if kind == "video":
+            missing = source.missing.received(extended, now_s)
+            if missing:
+                self._ask_again(source, missing)
+        turned = values.get(self._orientation_ids[kind])
+        packet = self._tracks[kind].accept(
+            source,
+            source.meaning.codec,
+            header,
+            extended,
+            payload,
+            orientation=turned[0] if turned else None,
+            now_s=now_s,
+        )
+        if packet is not None:
+            self._on_packet(self, self._tracks[kind], packet)
+
+    def _retransmitted(self, data: bytes, header: rtp.Header, values: dict[int, bytes], now_s: float) -> None:
+        """Unwrap RTX (RFC 4588) when it is a packet we miss; probes that repeat old packets are not."""
+        source = self._feeding.get("video")
+        payload = data[header.payload_start : header.payload_end]
+        if source is None or source.statistics.highest is None or len(payload) < 2:
+            return
+        original = rtp.extend(payload[0] << 8 | payload[1], source.statistics.highest)
+        if original in source.missing:
+            source.statistics.packets += 1
+            self.counters.packets_recovered += 1
+            self._deliver(source, header, original, payload[2:], values, now_s)
+
+    def _note_transport(self, kind: str, values: dict[int, bytes], now_s: float) -> None:
+        number = values.get(self._feedback_ids.get(kind, 0))
+        if number is not None and len(number) >= 2:
+            self._feedback.arrived(number[0] << 8 | number[1], int(now_s * 1e6))
+
+    def rtcp_arrived(self, size: int) -> None:
+        """The host's sender reports: they keep sound and picture together."""
+        if self.receive_context is None:
+            return
+        size = self.transport.media.buffer.unprotect_rtcp(self.receive_context, size)
+        if size <= 0:
+            self.counters.packets_refused += 1
+            return
+        now_s = time.monotonic()
+        for message in rtcp.parse(bytes(self.transport.media.buffer.view[:size])):
+            if isinstance(message, rtcp.SenderReport) and (source := self._sources.get(message.ssrc)) is not None:
+                source.statistics.sender_report(message.ntp, now_s)
+                if self._feeding.get(source.meaning.kind) is source:
+                    self.clock.reported(source.meaning.kind, message.ntp, message.timestamp, time.time())
+
+    # out
+
+    def ask_keyframe(self) -> bool:
+        """Send a PLI; whether there was a picture to ask about."""
+        source = self._feeding.get("video")
+        if source is None or self.context is None:
+            return False
+        self.counters.keyframe_requests_sent += 1
+        self.send_rtcp(rtcp.build_pli(FEEDBACK_SSRC, source.statistics.ssrc))
+        return True
+
+    def _ask_again(self, source: _Source, sequences: list[int]) -> None:
+        if any(what.startswith("nack") for form in self.chosen["video"].formats for what in form.feedback):
+            self.counters.nacks_sent += len(sequences)
+            wire = [number & 0xFFFF for number in sequences]
+            self.send_rtcp(rtcp.build_nack(FEEDBACK_SSRC, source.statistics.ssrc, wire))
+
+    def tick(self, now_s: float) -> None:
+        """Every 50 ms: transport feedback, NACKs that are due again; once a second: reports."""
+        if self.context is None:
+            return
+        source = self._feeding.get("video")
+        if source is not None and (again := source.missing.due(now_s)):
+            self._ask_again(source, again)
+        media = source.statistics.ssrc if source is not None else 0
+        feedback = self._feedback.take(FEEDBACK_SSRC, media)
+        if feedback is not None:
+            self.send_rtcp(feedback)
+        if now_s - self._reported_s >= REPORT_S:
+            self._reported_s = now_s
+            self._report(now_s)
+
+    def _report(self, now_s: float) -> None:
+        blocks = [block for each in self._feeding.values() if (block := each.statistics.report(now_s)) is not None]
+        self.counters.packets_lost = sum(each.statistics.lost for each in self._sources.values())
+        compound = rtcp.build_receiver_report(FEEDBACK_SSRC, blocks) + rtcp.build_sdes(FEEDBACK_SSRC, "relay")
+        video = self._feeding.get("video")
+        if video is not None and not self._feedback_ids.get("video"):
+            compound += rtcp.build_remb(FEEDBACK_SSRC, REMB_BITS_PER_SECOND, [video.statistics.ssrc])
+        self.send_rtcp(compound)
+
+
+def _meanings(chosen: dict[str, Chosen]) -> dict[int, _Meaning]:
+    meanings: dict[int, _Meaning] = {}
+    for kind, each in chosen.items():
+        for form in each.formats:
+            meanings[form.payload_type] = _Meaning(kind, form.codec, False)
+            if form.rtx is not None:
+                meanings[form.rtx] = _Meaning(kind, form.codec, True)
+    return meanings

@@ -1,0 +1,318 @@
+"""The media relay of one worker: WHIP in, WHEP out, text in and out; packets are forwarded, never decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from streams import answer as answers
+from streams.broadcast import Broadcast
+from streams.counters import Counters
+from streams.events import EventLane, RelayEvents
+from streams.metrics import RelayMetrics
+from streams.peer import CONSENT_S, Peer
+from streams.publisher import Publisher
+from streams.relay_errors import Full, PreconditionFailed, PreconditionRequired, SessionNotFound
+from streams.sdp import parse_offer
+from streams.transport import Transport
+from streams.trickle import parse_fragment, write_fragment
+from streams.viewer import Viewer
+
+#: seconds between two looks at everything that is due
+TICK_S = 0.05
+#: what a full worker tells
+RETRY_AFTER_MS = 2000
+
+
+class MediaSession(NamedTuple):
+    """A new session: id (``<worker id>.<random>``), SDP answer, and the strong entity tag of its ICE session."""
+
+    id: str
+    answer: str
+    etag: str
+
+
+class PatchAnswer(NamedTuple):
+    """What a PATCH is answered with: 204 without a body, or 200 with a fragment after an ICE restart."""
+
+    status: int
+    body: str
+    etag: str
+
+
+class Relay:
+    """Façade of the media relay; every method is to be called on the loop that started it."""
+
+    def __init__(
+        self,
+        events: RelayEvents,
+        *,
+        worker_id: str,
+        bind_host: str = "127.0.0.1",
+        port: int = 0,
+        advertise: Sequence[str] = (),
+        max_publishers: int = 200,
+        max_viewers: int = 2000,
+    ) -> None:
+        self._worker_id = worker_id
+        self._bind_host = bind_host
+        self._advertise = tuple(advertise)
+        self._max = {"publish": max_publishers, "view": max_viewers}
+        self._count = {"publish": 0, "view": 0}
+        self._transport = Transport(bind_host, port)
+        self._lane = EventLane(events)
+        self._metrics = RelayMetrics()
+        self._addresses: tuple[str, ...] = ()
+        self._broadcasts: dict[str, Broadcast] = {}
+        self._sessions: dict[str, Peer] = {}
+        self._leaving: set[Peer] = set()
+        #: counts of broadcasts that are over
+        self._past = Counters()
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.port = 0
+
+    # life
+
+    async def start(self) -> None:
+        """Bind the UDP socket and begin."""
+        self._addresses = await _addresses(self._bind_host, self._advertise)
+        self._transport.open()
+        self.port = self._transport.media.port
+        self._lane.start()
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    async def aclose(self) -> None:
+        """End every session (peers are told) and free the socket; safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for session_id in list(self._sessions):
+            with contextlib.suppress(SessionNotFound):
+                await self.end_session(session_id)
+        for peer in list(self._leaving):
+            await self._end(peer)
+        for broadcast in self._broadcasts.values():
+            broadcast.close()
+        self._broadcasts.clear()
+        self._transport.close()
+        await self._lane.aclose()
+
+    # sessions
+
+    async def publish(self, stream_id: str, offer: str) -> MediaSession:
+        """Answer a WHIP offer; raises BadSdp or Full. An older publisher of the stream is replaced at once."""
+        parsed = parse_offer(offer)
+        chosen = answers.choose_publisher(parsed)
+        self._room("publish")
+        broadcast = self._broadcast(stream_id)
+        peer = Publisher(
+            self._transport,
+            self._new_id(),
+            stream_id,
+            chosen,
+            tracks=broadcast.tracks,
+            on_packet=broadcast.packet,
+            on_gone=self._gone,
+        )
+        old = broadcast.take_over(peer)
+        session = self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders={}))
+        if old is not None:
+            await self._end(old)
+        return session
+
+    async def view(self, stream_id: str, offer: str) -> MediaSession:
+        """Answer a WHEP offer; raises BadSdp or Full. Without a publisher the media follows when there is one."""
+        parsed = parse_offer(offer)
+        existing = self._broadcasts.get(stream_id)
+        chosen = answers.choose_viewer(parsed, existing.playing if existing is not None else {})
+        self._room("view")
+        broadcast = self._broadcast(stream_id)
+        peer = Viewer(
+            self._transport,
+            self._new_id(),
+            stream_id,
+            chosen,
+            tracks=broadcast.tracks,
+            on_connected=broadcast.joined,
+            on_keyframe_wanted=broadcast.want_keyframe,
+            on_gone=self._gone,
+        )
+        broadcast.add(peer)
+        senders = {
+            kind: answers.Sender(track.ssrc, track.rtx_ssrc, broadcast.cname, "live")
+            for kind, track in broadcast.tracks.items()
+        }
+        return self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders=senders))
+
+    async def patch(self, session_id: str, body: str, if_match: str | None) -> PatchAnswer:
+        """A trickle PATCH (204) or an ICE restart (200), as RFC 9725 §4.3 says."""
+        peer = self._session(session_id)
+        fragment = parse_fragment(body)
+        restart = bool(fragment.ufrag and fragment.password) and fragment.ufrag != peer.remote_ufrag
+        if if_match is not None and if_match != "*" and peer.etag not in _tags(if_match):
+            raise PreconditionFailed("The ICE session has been replaced by a newer one.")
+        if not restart:
+            # Real players never send If-Match with their candidates; we need neither.
+            return PatchAnswer(204, "", peer.etag)
+        if if_match is None:
+            raise PreconditionRequired("An ICE restart needs If-Match with the session's entity tag.")
+        peer.restart_ice(fragment.ufrag, fragment.password)
+        local = peer.local(self._addresses)
+        section = next(iter(peer.chosen.values())).section
+        lines = answers.candidate_lines(local)
+        return PatchAnswer(
+            200, write_fragment(local.ufrag, local.password, lines, section.mid, section.kind), peer.etag
+        )
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session; raises SessionNotFound."""
+        await self._end(self._session(session_id))
+
+    async def end_stream(self, stream_id: str) -> None:
+        """End every session of a stream on this worker."""
+        for peer in [each for each in self._sessions.values() if each.stream_id == stream_id]:
+            await self._end(peer)
+
+    def session_kind(self, session_id: str) -> tuple[str, str]:
+        """("publish" or "view", stream id); raises SessionNotFound."""
+        peer = self._session(session_id)
+        return peer.kind, peer.stream_id
+
+    def stats(self, stream_id: str) -> dict[str, Any]:
+        """What this worker knows about a stream's media; empty when it has none of it."""
+        broadcast = self._broadcasts.get(stream_id)
+        return broadcast.stats() if broadcast is not None else {}
+
+    @property
+    def failures(self) -> int:
+        """Datagrams that raised an exception: zero, always."""
+        return self._transport.media.failures
+
+    def viewers(self, stream_id: str) -> int:
+        """How many viewers of a stream this worker serves."""
+        broadcast = self._broadcasts.get(stream_id)
+        return len(broadcast.viewers) if broadcast is not None else 0
+
+    # inside
+
+    def _room(self, kind: str) -> None:
+        if self._task is None:
+            raise Full("The relay is not running.", retry_after_ms=RETRY_AFTER_MS)
+        if self._count[kind] >= self._max[kind]:
+            raise Full("This worker serves as many media sessions as it may.", retry_after_ms=RETRY_AFTER_MS)
+
+    def _broadcast(self, stream_id: str) -> Broadcast:
+        broadcast = self._broadcasts.get(stream_id)
+        if broadcast is None:
+
+            def on_media(what: str, session_id: str) -> None:
+                self._lane.put(what, stream_id, session_id)
+
+            broadcast = self._broadcasts[stream_id] = Broadcast(stream_id, self._transport, on_media)
+        return broadcast
+
+    def _new_id(self) -> str:
+        return f"{self._worker_id}.{secrets.token_urlsafe(12)}"
+
+    def _ends(self, peer: Peer) -> tuple[answers.Local, int]:
+        return peer.local(self._addresses), secrets.randbits(62)
+
+    def _opened(self, peer: Peer, answer: str) -> MediaSession:
+        self._sessions[peer.id] = peer
+        self._count[peer.kind] += 1
+        return MediaSession(peer.id, answer, peer.etag)
+
+    def _session(self, session_id: str) -> Peer:
+        peer = self._sessions.get(session_id)
+        if peer is None:
+            raise SessionNotFound("There is no such media session, or it has ended.")
+        return peer
+
+    def _gone(self, peer: Peer) -> None:
+        """A peer's handshake failed or it said goodbye: ended by the next tick, outside its own task."""
+        self._leaving.add(peer)
+        self._wake.set()
+
+    async def _end(self, peer: Peer) -> None:
+        self._leaving.discard(peer)
+        if self._sessions.pop(peer.id, None) is not None:
+            self._count[peer.kind] -= 1
+        broadcast = self._broadcasts.get(peer.stream_id)
+        if broadcast is not None and isinstance(peer, Publisher):
+            broadcast.publisher_left(peer)
+        elif broadcast is not None and isinstance(peer, Viewer):
+            broadcast.remove(peer)
+        await peer.aclose()
+        self._forget_if_idle(peer.stream_id)
+
+    def _forget_if_idle(self, stream_id: str) -> None:
+        broadcast = self._broadcasts.get(stream_id)
+        if broadcast is not None and broadcast.idle:
+            broadcast.close()
+            self._past.add(broadcast.totals())
+            del self._broadcasts[stream_id]
+
+    async def _run(self) -> None:
+        """Everything that is due by time."""
+        next_s = time.monotonic()
+        ticks = 0
+        while True:
+            for peer in list(self._leaving):
+                await self._end(peer)
+            self._wake.clear()
+            now_s = time.monotonic()
+            if now_s >= next_s:
+                next_s = max(next_s + TICK_S, now_s)
+                ticks += 1
+                for broadcast in list(self._broadcasts.values()):
+                    broadcast.tick(now_s)
+                if ticks % 20 == 0:
+                    self._each_second(now_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, next_s - time.monotonic())):
+                    await self._wake.wait()
+
+    def _each_second(self, now_s: float) -> None:
+        self._leaving.update(peer for peer in self._sessions.values() if now_s - peer.consent_s > CONSENT_S)
+        total = Counters()
+        total.add(self._past)
+        for stream_id in list(self._broadcasts):
+            total.add(self._broadcasts[stream_id].totals())
+            self._forget_if_idle(stream_id)
+        self._metrics.flush(total, self._count, strangers=self._transport.strangers)
+
+
+def _tags(if_match: str) -> list[str]:
+    return [tag.strip() for tag in if_match.split(",")]
+
+
+async def _addresses(bind_host: str, advertise: Sequence[str]) -> tuple[str, ...]:
+    """The addresses for our candidates: numbers as they are, names resolved; by default what the socket is bound to."""
+    found: dict[str, None] = {}
+    loop = asyncio.get_running_loop()
+    for name in advertise or [bind_host]:
+        try:
+            wildcard = ipaddress.ip_address(name).is_unspecified
+        except ValueError:
+            infos = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+            found.update((str(info[4][0]), None) for info in infos)
+        else:
+            found.update(dict.fromkeys(_own_addresses() if wildcard else [name]))
+    return tuple(found)
+
+
+def _own_addresses() -> list[str]:
+    """The address of the default route (found without sending anything), then loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))
+        return list(dict.fromkeys([str(probe.getsockname()[0]), "127.0.0.1"]))
+    return ["127.0.0.1"]

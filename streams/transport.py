@@ -1,0 +1,94 @@
+"""The way between one UDP socket and many peers: STUN finds a peer by its user fragment, all else by its address."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from streams import stun
+from streams.dtls import SharedCertificate
+from streams.rtcp import is_rtcp
+from streams.socket import MediaSocket
+from streams.srtp import SendBuffer
+
+if TYPE_CHECKING:
+    from streams.peer import Peer
+
+
+class Transport:
+    """Owns the socket, the certificate and the two tables that route datagrams to peers."""
+
+    def __init__(self, bind_host: str, port: int) -> None:
+        self._bind = (bind_host, port)
+        self.media = MediaSocket(self._datagram)
+        self.send_buffer = SendBuffer()
+        self.certificate = SharedCertificate.generateCertificate()
+        self.fingerprint = self.certificate.sha256()
+        self.by_ufrag: dict[str, Peer] = {}
+        self.by_address: dict[Any, Peer] = {}
+        #: datagrams of strangers, thrown away
+        self.strangers = 0
+
+    def open(self) -> None:
+        """Bind the socket and start reading."""
+        self.media.open(*self._bind, asyncio.get_running_loop())
+
+    def close(self) -> None:
+        """Stop reading; safe to call twice."""
+        self.media.close()
+        self.by_ufrag.clear()
+        self.by_address.clear()
+
+    def new_ufrag(self) -> str:
+        """A user fragment nobody can guess (72 bits) and no peer has."""
+        while (ufrag := secrets.token_hex(9)) in self.by_ufrag:
+            continue
+        return ufrag
+
+    def send_rtcp(self, context: Any, plaintext: bytes, address: Any) -> None:
+        """Encrypt and send one compound RTCP packet."""
+        if context is not None and (data := self.send_buffer.encrypt_rtcp(context, plaintext)) is not None:
+            self.media.send(data, address)
+
+    def send_rtp(self, context: Any, plaintext: bytes, address: Any) -> bool:
+        """Encrypt and send one RTP packet by itself."""
+        if context is None or (data := self.send_buffer.encrypt(context, plaintext)) is None:
+            return False
+        return self.media.send(data, address)
+
+    def move(self, peer: Peer, address: Any) -> None:
+        """Datagrams from this address are the peer's from now on."""
+        self.by_address[address] = peer
+
+    def _datagram(self, size: int, address: Any) -> None:
+        view = self.media.buffer.view
+        first = view[0]
+        if 128 <= first < 192:
+            peer = self.by_address.get(address)
+            if peer is None or size < 12:
+                self.strangers += 1
+            elif is_rtcp(view[1]):
+                peer.rtcp_arrived(size)
+            else:
+                peer.rtp_arrived(size)
+        elif first < 4:
+            self._stun(bytes(view[:size]), address)
+        elif 20 <= first < 64 and (peer := self.by_address.get(address)) is not None:
+            peer.dtls_arrived(bytes(view[:size]))
+        else:
+            self.strangers += 1
+
+    def _stun(self, data: bytes, address: Any) -> None:
+        ufrag = stun.local_ufrag(data) if stun.looks_like_request(data) else None
+        peer = self.by_ufrag.get(ufrag) if ufrag is not None else None
+        if ufrag is None or peer is None:
+            self.strangers += 1
+            return
+        request = stun.authenticate(data, peer.passwords[ufrag])
+        if request is None:
+            self.strangers += 1
+            return
+        self.media.send(stun.success(request, address, peer.passwords[ufrag]), address)
+        peer.checked(ufrag, address, request.use_candidate, time.monotonic())

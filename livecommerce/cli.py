@@ -89,7 +89,7 @@ def cli() -> None:
 @option("--tls-key", metavar="FILE", default="", help="Its key (PEM).")
 @option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
         help="How much to say on standard error.")  # fmt: skip
-@option("--demo/--no-demo", default=False, help="A robot host, products, deals and a few robot viewers.")
+@option("--demo", is_flag=True, help="A robot host, products, deals and a few robot viewers.")
 def serve(trusted_proxy: tuple[str, ...], **options: Any) -> None:
     """Run a server: its workers, and a Valkey of its own unless --redis-url names one."""
     networks = tuple(network for value in trusted_proxy for network in re.split(r"[,\s]+", value) if network)

@@ -1,0 +1,136 @@
+"""The command line: options, environment, tokens, and refusals in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from livecommerce import cli
+from livecommerce.auth import Grant, TokenAuthority
+from livecommerce.data_dir import make_secret
+from livecommerce.settings import Settings
+
+SECRET = "a-secret-of-quite-enough-bytes-0123456789"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What `serve` would run with; nothing is started."""
+    seen: list[Settings] = []
+    monkeypatch.setattr(cli, "_run", seen.append)
+    return seen
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner(env=env).invoke(cli.cli, arguments)
+
+
+def test_serve_without_options_has_the_documented_defaults(served: list[Settings]) -> None:
+    assert run("serve").exit_code == 0
+    assert served == [Settings()]
+
+
+#: every field of the settings, as an option's words and as it ends up
+GIVEN: dict[str, tuple[str, Any]] = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("9000", 9000),
+    "media_host": ("203.0.113.7", "203.0.113.7"),
+    "media_port": ("50000", 50000),
+    "workers": ("3", 3),
+    "redis_url": ("redis://valkey:6379", "redis://valkey:6379"),
+    "data_dir": ("/tmp/d", Path("/tmp/d")),
+    "public_url": ("https://shop.example", "https://shop.example"),
+    "guests": ("off", "off"),
+    "secret": (SECRET, SECRET),
+    "trusted_proxy": ("10.0.0.0/8,192.168.0.0/16", ("10.0.0.0/8", "192.168.0.0/16")),
+    "turn_url": ("turn:turn.shop.example", "turn:turn.shop.example"),
+    "turn_secret": ("s", "s"),
+    "tls_cert": (__file__, __file__),
+    "tls_key": (__file__, __file__),
+    "demo": ("", True),
+    "log_level": ("debug", "debug"),
+}
+
+
+def test_this_test_knows_every_setting() -> None:
+    assert set(GIVEN) == {field.name for field in msgspec.structs.fields(Settings)}
+
+
+def test_every_setting_is_an_option_and_an_environment_variable(served: list[Settings]) -> None:
+    options = [w for n, (text, _) in GIVEN.items() for w in (f"--{n.replace('_', '-')}", text) if w]
+    by_option = run("serve", *options)
+    by_environment = run("serve", env={f"LIVECOMMERCE_{n.upper()}": text or "1" for n, (text, _) in GIVEN.items()})
+    assert (by_option.exit_code, by_environment.exit_code) == (0, 0), by_option.output + by_environment.output
+    expected = Settings(**{name: value for name, (_, value) in GIVEN.items()})
+    assert served == [expected, expected]
+
+
+def test_an_option_beats_its_environment_variable(served: list[Settings]) -> None:
+    run("serve", "--port", "9001", env={"LIVECOMMERCE_PORT": "9002"})
+    assert served[0].port == 9001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--host", "0.0.0.0"], "needs a --secret"),
+        (["serve", "--port", "eighty"], "'eighty' is not a valid integer"),
+        (["serve", "--guests", "maybe"], "'maybe' is not one of"),
+        (["serve", "--prot", "1"], "No such option"),
+        (["token"], "--sub"),
+        (["token", "--sub", "a", "--secret", "short"], "at least 32 bytes"),
+        (["token", "--sub", "a", "--secret", SECRET, "--can", "fly"], "no grant 'fly'"),
+        (["token", "--sub", "a", "--secret", SECRET, "--ttl", "soon"], "--ttl 'soon'"),
+        (["token", "--sub", "a", "--secret", SECRET, "--ttl", "0"], "--ttl '0'"),
+        (["token", "--sub", "a", "--secret", SECRET, "--ttl", "999999999d"], "at most a year"),
+        (["token", "--sub", "", "--secret", SECRET], "--sub"),
+        (["token", "--sub", "a", "--data-dir", "/nowhere"], "There is no secret in /nowhere"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_words(arguments: list[str], said: str, served: list[Settings]) -> None:
+    result = run(*arguments)
+    assert result.exit_code in (1, 2)
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert served == []
+
+
+def test_a_minted_token_says_what_was_asked() -> None:
+    result = run(
+        *("token", "--sub", "42", "--name", "Bob", "--can", "watch,chat", "--can", "buy"),
+        *("--stream", "s1", "--ttl", "2h", "--secret", SECRET),
+    )
+    identity = TokenAuthority(SECRET).verify(result.output.strip())
+    assert (identity.user_id, identity.name, identity.stream) == ("42", "Bob", "s1")
+    assert identity.can == {Grant.WATCH, Grant.CHAT, Grant.BUY}
+
+
+def test_a_token_is_signed_with_the_secret_kept_in_the_data_directory(tmp_path: Path) -> None:
+    secret = make_secret(tmp_path)
+    result = run("token", "--sub", "ann", "--can", "host", "--data-dir", str(tmp_path))
+    assert TokenAuthority(secret).verify(result.output.strip()).can == {Grant.HOST}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("30m", 1_800), ("12h", 43_200), ("7d", 604_800)]
+)
+def test_a_duration_is_read_in_its_unit(text: str, expected: int) -> None:
+    assert cli.seconds(text) == expected
+
+
+def test_help_teaches_by_example() -> None:
+    assert "serve --demo" in run("--help").output
+    serve = run("serve", "--help").output
+    assert "Examples:" in serve
+    assert "LIVECOMMERCE_MEDIA_PORT" in serve
+    for name in GIVEN:
+        assert f"--{name.replace('_', '-')}" in serve
+    assert "Examples:" in run("token", "--help").output
+
+
+def test_the_version_is_said() -> None:
+    assert run("--version").output.startswith("livecommerce, version 0.")

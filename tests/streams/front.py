@@ -1,0 +1,76 @@
+"""The smallest WHIP and WHEP front: a page, and two POST routes onto a relay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from streams.errors import StreamsError
+from streams.relay import Relay
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>relay</title>
+<video id="v" autoplay playsinline muted style="width:320px"></video>
+<script>
+window.go = async (role, kind) => {
+  const pc = window.pc = new RTCPeerConnection({bundlePolicy: 'max-bundle'});
+  if (role === 'whip') {
+    const media = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 360}, audio: true});
+    for (const track of media.getTracks()) pc.addTransceiver(track, {direction: 'sendonly', streams: [media]});
+    if (kind) {
+      const codecs = RTCRtpSender.getCapabilities('video').codecs.filter(c => c.mimeType === 'video/' + kind);
+      pc.getTransceivers()[1].setCodecPreferences(codecs);
+    }
+  } else {
+    pc.addTransceiver('audio', {direction: 'recvonly'});
+    pc.addTransceiver('video', {direction: 'recvonly'});
+    const stream = new MediaStream();
+    pc.ontrack = e => { stream.addTrack(e.track); document.querySelector('#v').srcObject = stream; };
+  }
+  await pc.setLocalDescription();
+  window.asked = performance.now();
+  const v = document.querySelector('#v');
+  v.requestVideoFrameCallback(() => { window.firstFrame = performance.now() - window.asked; });
+  const answer = await fetch('/' + role + '/s1', {method: 'POST', body: pc.localDescription.sdp});
+  if (answer.status !== 201) throw new Error(await answer.text());
+  await pc.setRemoteDescription({type: 'answer', sdp: await answer.text()});
+};
+window.stats = async () => {
+  const found = {state: pc.connectionState, width: document.querySelector('#v').videoWidth,
+                 firstFrame: window.firstFrame ?? null};
+  for (const s of (await pc.getStats()).values()) {
+    if (s.type === 'inbound-rtp' || s.type === 'outbound-rtp') found[s.kind] = {...s};
+    if (s.type === 'remote-inbound-rtp') found['remote_' + s.kind] = {...s};
+    if (s.type === 'candidate-pair' && s.nominated) found.bitrate = s.availableOutgoingBitrate;
+  }
+  return found;
+};
+</script>"""
+
+
+@asynccontextmanager
+async def front(relay: Relay) -> AsyncIterator[str]:
+    """Serve the page; its address."""
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=PAGE, content_type="text/html")
+
+    async def offer(request: web.Request) -> web.Response:
+        take = relay.publish if request.match_info["role"] == "whip" else relay.view
+        try:
+            session = await take(request.match_info["stream"], await request.text())
+        except StreamsError as error:
+            return web.Response(status=400, text=error.detail)
+        return web.Response(status=201, text=session.answer, content_type="application/sdp")
+
+    app = web.Application()
+    app.add_routes([web.get("/", page), web.post("/{role:whip|whep}/{stream}", offer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://localhost:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()

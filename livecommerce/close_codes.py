@@ -13,7 +13,7 @@ from enum import IntEnum
 class CloseCode(IntEnum):
     """Why the server closed a connection; ``reason`` is the text sent with it."""
 
-    SERVER_GOING_AWAY = 3001, "the server is going away"
+    GOING_AWAY = 3001, "the server is going away"
     UNAVAILABLE = 3004, "the room cannot be reached for the moment"
     SLOW_CONSUMER = 3008, "too slow: more than 512 KiB were waiting"
     POSITION_LOST = 3010, "the room's log was lost or trimmed past this position"
@@ -38,6 +38,8 @@ class CloseCode(IntEnum):
         return self < 3500
 
 
+#: what a worker that stops closes everything with
+GOING_AWAY = CloseCode.GOING_AWAY
 #: RFC 6455's code for a message over the limit; aiohttp sends it while reading
 MESSAGE_TOO_BIG = 1009
 

@@ -1,0 +1,294 @@
+"""The hub: this worker's rooms, who enters and leaves them, and what keeps them healthy.
+
+Joining has two steps, so that neither a gap nor a double can arise: :meth:`Hub.arrive` fixes the position (and what
+was missed before it), the caller then reads the state of deals and orders, and :meth:`Hub.settle` sends the reply,
+everything up to the room's position of *that* moment, and lets live events through, without a pause in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from livecommerce import keys
+from livecommerce import room_metrics as metrics
+from livecommerce.bus import Bus
+from livecommerce.close_codes import CloseCode
+from livecommerce.frames import Item
+from livecommerce.member import Member
+from livecommerce.problems import Problem
+from livecommerce.reactions import Reactions
+from livecommerce.room import Room
+from livecommerce.room_log import RoomLog
+from livecommerce.scripting import ScriptRunner
+
+log = logging.getLogger(__name__)
+
+#: events sent to who joins anew
+HISTORY = 50
+#: how long opening a room may take
+OPEN_TIMEOUT_S = 5.0
+#: how long an empty room stays open, so that a reload or a reconnect storm finds its ring
+LINGER_S = 30.0
+#: how often rooms and viewers are looked after
+SWEEP_S = 1.0
+#: a viewer that has been silent this long is pinged; one that stays silent is closed
+PING_S, SILENT_S = 25.0, 60.0
+#: bytes of missed events in one frame
+CHUNK_BYTES = 64 * 1024
+#: how long a joining viewer may take to make room for the next such frame
+DRAIN_TIMEOUT_S = 10.0
+#: rooms whose positions are asked for in one round trip; viewers looked at before a pause
+_POSITIONS, _SLICE = 200, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a viewer that joins is told: the log's top, and the events that follow the reply."""
+
+    room: Room
+    epoch: str
+    offset: int
+    #: whether the events are all that was missed since the viewer's own offset
+    recovered: bool
+    events: Sequence[Item]
+
+
+class Hub:
+    """The rooms of one worker; ``start`` and ``aclose`` own its tasks."""
+
+    def __init__(self, redis: Redis, run_script: ScriptRunner, *, linger_s: float = LINGER_S) -> None:
+        self._redis = redis
+        self._linger_s = linger_s
+        self.bus = Bus(redis)
+        self.log = RoomLog(run_script)
+        self.reactions = Reactions(redis, self.position)
+        self._rooms: dict[str, Room] = {}
+        self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: CloseCode | None = None
+        #: whether Valkey answered when last asked for positions
+        self.healthy = True
+
+    async def start(self) -> None:
+        """Start the bus and the care of rooms; does not wait for Valkey."""
+        await self.bus.start()
+        await self.reactions.start()
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._watch_positions(), name="hub-positions"),
+                asyncio.create_task(self._sweep(), name="hub-sweep"),
+            ]
+
+    async def close_all(self, code: CloseCode) -> None:
+        """Close every connection, and from now on whoever joins, with this code."""
+        self._closing = code
+        for room in list(self._rooms.values()):
+            for member in room.members():
+                member.close(code)
+            await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        """Close connections and rooms; safe to call twice."""
+        await self.close_all(self._closing or CloseCode.GOING_AWAY)
+        tasks, self._tasks = [*self._tasks, *self._opening.values()], []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        rooms, self._rooms = list(self._rooms.values()), {}
+        for room in rooms:
+            await room.aclose()
+        await self.reactions.aclose()
+        await self.bus.aclose()
+
+    # for presence and commands
+
+    def counts(self) -> dict[str, int]:
+        """Joined viewers by stream, of every room that is open here."""
+        return {stream_id: room.viewers for stream_id, room in self._rooms.items()}
+
+    def room(self, stream_id: str) -> Room | None:
+        """The room, when it is open here."""
+        return self._rooms.get(stream_id)
+
+    def position(self, stream_id: str) -> int:
+        """The newest offset known here."""
+        room = self._rooms.get(stream_id)
+        return 0 if room is None else room.position
+
+    def show(self, stream_id: str, slot: str, event_type: str, data: Any) -> None:
+        """Show this worker's viewers of a stream the newest value of something."""
+        room = self._rooms.get(stream_id)
+        if room is not None:
+            room.show(slot, event_type, data)
+
+    # joining
+
+    async def arrive(
+        self, stream_id: str, member: Member, *, epoch: str | None = None, offset: int | None = None
+    ) -> Arrival:
+        """Enter a room: fixes what the member is told, and keeps private events for it from now on.
+
+        The stream has to exist. Raises :class:`Problem` ``unavailable`` when Valkey cannot be reached.
+        """
+        if self._closing is not None:
+            raise Problem("unavailable", "The server is going away.", retry_after_ms=1000)
+        room = await self._open(stream_id)
+        try:
+            room.expect(member)
+            return await self._missed(room, epoch, offset)
+        except BaseException as error:
+            member.leave()
+            if isinstance(error, (RedisError, OSError)):
+                raise _unavailable() from error
+            raise
+        finally:
+            room.visitors -= 1
+
+    async def settle(self, arrival: Arrival, member: Member, *reply: bytes) -> None:
+        """Send the reply (encoded by the member's codec) and the missed events, then let live events through."""
+        room, codec = arrival.room, member.codec
+        events, seen, bodies = list(arrival.events), arrival.offset, list(reply)
+        while member.outbox.open:
+            if room.epoch != arrival.epoch or (newer := room.ring.between(seen, room.position)) is None:
+                member.close(CloseCode.POSITION_LOST)
+                return
+            events, seen = events + newer, room.position
+            size = 0
+            while events and size < CHUNK_BYTES:
+                size += len(events[0].json)
+                bodies.append(codec.body(events.pop(0)))
+            if bodies and not member.send(*bodies):
+                return
+            if not events:
+                room.admit(member, seen)
+                return
+            bodies = []
+            if not await member.outbox.drained(DRAIN_TIMEOUT_S):
+                member.close(CloseCode.SLOW_CONSUMER)
+
+    async def _missed(self, room: Room, epoch: str | None, offset: int | None) -> Arrival:
+        if epoch == room.epoch and offset is not None and offset <= room.position:
+            events, how = room.ring.between(offset, room.position), "ring"
+            if events is None:
+                events, how = await self._from_log(room, offset), "log"
+            if events is not None and epoch == room.epoch:
+                metrics.JOINS.labels(how).inc()
+                top = events[-1].offset if events else offset
+                return Arrival(room, room.epoch, top, True, events)
+        metrics.JOINS.labels("none").inc()
+        return Arrival(room, room.epoch, room.position, False, room.ring.newest(HISTORY))
+
+    async def _from_log(self, room: Room, offset: int) -> list[Item] | None:
+        """What follows an offset that the ring no longer reaches; ``None`` when the log does not either."""
+        page = await room.whole_log()
+        if page.epoch != room.epoch or not page.events or page.events[0].offset > offset + 1:
+            return None
+        newer = room.ring.between(page.top, room.position)
+        return None if newer is None else [i for i in page.events if i.offset > offset] + newer
+
+    async def _open(self, stream_id: str) -> Room:
+        """The open room, with one visitor more."""
+        room = self._rooms.get(stream_id)
+        if room is None:
+            task = self._opening.get(stream_id)
+            if task is None:
+                task = self._opening[stream_id] = asyncio.create_task(self._open_now(stream_id))
+                task.add_done_callback(lambda t: self._opened(stream_id, t))
+            try:
+                room = await asyncio.shield(task)
+            except (RedisError, OSError, TimeoutError) as error:
+                raise _unavailable() from error
+        room.visitors += 1
+        return room
+
+    async def _open_now(self, stream_id: str) -> Room:
+        room = Room(stream_id, self.bus, self.log)
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await room.open()
+        except BaseException:
+            await room.aclose()
+            raise
+        return room
+
+    def _opened(self, stream_id: str, task: asyncio.Task[Room]) -> None:
+        self._opening.pop(stream_id, None)
+        if not task.cancelled() and task.exception() is None:
+            self._rooms[stream_id] = task.result()
+            metrics.ROOMS.set(len(self._rooms))
+
+    # care
+
+    async def _watch_positions(self) -> None:
+        """Ask Valkey, by the way commands take, how far the rooms are: pub/sub may be silent without being dead."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                rooms = list(self._rooms.values())
+                for start in range(0, len(rooms), _POSITIONS):
+                    await self._check(rooms[start : start + _POSITIONS])
+                if not rooms:
+                    continue
+                self._status(healthy=self.bus.connected)
+            except (RedisError, OSError, TimeoutError):
+                self._status(healthy=False)
+
+    async def _check(self, rooms: Sequence[Room]) -> None:
+        before = [room.position for room in rooms]
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            pipeline = self._redis.pipeline(transaction=False)
+            for room in rooms:
+                pipeline.hmget(keys.room(room.stream_id), "epoch", "offset")
+            answers = await pipeline.execute()
+        missed = False
+        for room, position, (epoch, offset) in zip(rooms, before, answers, strict=True):
+            missed |= not room.check((epoch or b"").decode(), int(offset or 0), position)
+        if missed:
+            self.bus.reconnect()
+
+    def _status(self, *, healthy: bool) -> None:
+        if healthy != self.healthy:
+            self.healthy = healthy
+            for room in self._rooms.values():
+                room.show("status", "status", {"state": "ok" if healthy else "degraded"})
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = loop.time()
+            for room in list(self._rooms.values()):
+                members = room.members()
+                for start in range(0, len(members), _SLICE):
+                    for member in members[start : start + _SLICE]:
+                        _look_after(member, now_s)
+                    await asyncio.sleep(0)
+                room.tick.refresh()
+                if room.unused and now_s - room.emptied_s >= self._linger_s:
+                    del self._rooms[room.stream_id]
+                    metrics.ROOMS.set(len(self._rooms))
+                    with contextlib.suppress(RedisError, OSError):
+                        await room.aclose()
+
+
+def _look_after(member: Member, now_s: float) -> None:
+    if member.expires_s <= time.time():
+        member.close(CloseCode.BAD_TOKEN)
+    elif now_s - member.last_heard_s >= SILENT_S:
+        member.close(CloseCode.SILENT)
+    elif now_s - member.last_heard_s >= PING_S and now_s - member.pinged_s >= PING_S:
+        member.pinged_s = now_s
+        member.outbox.write(member.codec.ping)
+
+
+def _unavailable() -> Problem:
+    return Problem("unavailable", "The room cannot be reached for the moment.", retry_after_ms=1000)

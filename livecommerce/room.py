@@ -1,0 +1,259 @@
+"""One room in this worker: its position in the log, its ring, and who is in it.
+
+``position`` is the newest offset that was accepted, in order. A message that does not continue it is
+kept aside and the log is read: what is missing is accepted from there, and where that is impossible (another epoch,
+trimmed past us) every viewer is closed with 3010. So viewers see no gap and no double.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from livecommerce import keys
+from livecommerce import room_metrics as metrics
+from livecommerce.bus import Bus
+from livecommerce.close_codes import CloseCode
+from livecommerce.frames import Item
+from livecommerce.member import Member
+from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, offset_of, split_slot
+from livecommerce.tick import TICK_MIN_S, Tick
+
+log = logging.getLogger(__name__)
+
+#: messages kept aside while the log is read; more are read from the log too
+EARLY_MAX = 2000
+#: between attempts to read the log while Valkey is away
+RETRY_S = 0.25
+
+
+class Room:
+    """Owned by the hub, which opens it, closes it, and puts viewers in."""
+
+    def __init__(self, stream_id: str, bus: Bus, room_log: RoomLog) -> None:
+        self.stream_id = stream_id
+        self.epoch = ""
+        self.position = 0
+        self.ring = Ring()
+        #: whether ``stream.ended`` was seen
+        self.ended = False
+        #: who is between asking for the room and being a member: the room must not be closed under them
+        self.visitors = 0
+        self.emptied_s = asyncio.get_running_loop().time()
+        #: what waits to be sent, and the joined viewers it is sent to
+        self.tick = Tick()
+        #: an offset the room is said to have reached, seen by the hub's check
+        self.suspected = 0
+        self._bus = bus
+        self._log = room_log
+        self._channel = keys.log(stream_id)
+        self._loaded = False
+        #: everybody, those still joining too, by whom private events name
+        self._by_address: dict[str, dict[Member, None]] = {}
+        self._early: dict[int, bytes] = {}
+        self._behind = asyncio.Event()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._deep: asyncio.Task[Page] | None = None
+
+    # opening and closing
+
+    async def open(self) -> None:
+        """Subscribe, then read the log: in this order nothing falls between. Raises redis-py's errors and timeouts."""
+        await self._bus.subscribe(self._channel, self)
+        self._start_anew(await self._log.newest(self.stream_id, RING_EVENTS))
+        self._tasks = [asyncio.create_task(self.tick.run()), asyncio.create_task(self._keep_up())]
+
+    async def aclose(self) -> None:
+        """Forget everything; safe to call twice."""
+        # First, and without a pause before it takes effect: the room may be opened anew in the next moment.
+        await self._bus.unsubscribe(self._channel, self)
+        tasks, self._tasks = self._tasks, []
+        if self._deep is not None:
+            tasks.append(self._deep)
+            self._deep = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start_anew(self, page: Page) -> None:
+        self.epoch, self.position, self._loaded = page.epoch, page.top, True
+        self.suspected = 0
+        self.ring.reset(page.events)
+        self.ended = any(is_end(item.json) for item in page.events)
+        self._accept_early()
+
+    # members
+
+    @property
+    def viewers(self) -> int:
+        """How many have joined."""
+        return len(self.tick.joined)
+
+    @property
+    def unused(self) -> bool:
+        """Whether nobody is here or on the way."""
+        return not self._by_address and self.visitors == 0
+
+    def members(self) -> list[Member]:
+        """Everybody, those who are joining too."""
+        return list({m: None for members in self._by_address.values() for m in members})
+
+    def expect(self, member: Member) -> None:
+        """From now on private events are kept for this member until it has joined."""
+        member.room = self
+        for address in _addresses(member):
+            self._by_address.setdefault(address, {})[member] = None
+
+    def admit(self, member: Member, seen: int) -> None:
+        """The member has everything up to ``seen``: it gets what follows, and the private events kept for it."""
+        member.seen = seen
+        self.tick.joined[member] = None
+        held, member.held = member.held or [], None
+        for item in held:
+            member.tell(item)
+
+    def remove(self, member: Member) -> None:
+        """Forget a member."""
+        self.tick.joined.pop(member, None)
+        for address in _addresses(member):
+            if (there := self._by_address.get(address)) is not None:
+                there.pop(member, None)
+                if not there:
+                    del self._by_address[address]
+        self.emptied_s = asyncio.get_running_loop().time()
+
+    # what the bus says
+
+    def on_message(self, message: bytes) -> None:
+        """A published message: see lua/emit.lua for its forms."""
+        kind, body = message[:1], message[1:]
+        if kind == b"n":
+            metrics.EVENTS.labels("numbered").inc()
+            self._numbered(body)
+        elif kind == b"l":
+            metrics.EVENTS.labels("latest").inc()
+            slot, rest = split_slot(body)
+            self.tick.show(slot, Item(rest))
+        elif kind == b"p":
+            metrics.EVENTS.labels("private").inc()
+            self._private(body)
+
+    def on_subscribed(self) -> None:
+        """Anything may have been missed before this moment."""
+        if self._loaded:
+            self._behind.set()
+
+    def show(self, slot: str, event_type: str, data: Any) -> None:
+        """A latest-only event of this worker's own making, for the viewers here."""
+        event = {"type": event_type, "as_of": self.position, "data": data}
+        self.tick.show(slot, Item(msgspec.json.encode(event)))
+
+    def check(self, epoch: str, offset: int, before: int) -> bool:
+        """Compare with what Valkey said, our position having been ``before`` when it was asked.
+
+        False when messages must have been missed: what was there a check ago has still not arrived.
+        """
+        missed = self.suspected > self.position
+        self.suspected = offset
+        if missed or epoch != self.epoch or offset < before:
+            self._behind.set()
+        return not missed
+
+    def _numbered(self, body: bytes) -> None:
+        offset = offset_of(body)
+        if self._loaded and offset == self.position + 1 and not self.tick.full:
+            self._accept(Item(body, offset, self.epoch))
+            if self._early:
+                self._accept_early()
+        elif self._loaded and offset <= self.position and self.ring.holds(Item(body, offset)):
+            return
+        else:
+            if len(self._early) < EARLY_MAX:
+                self._early[offset] = body
+            if self._loaded:
+                self._behind.set()
+
+    def _accept(self, item: Item) -> None:
+        self.position = item.offset
+        self.ring.add(item)
+        self.tick.add(item)
+        self.ended = self.ended or is_end(item.json)
+
+    def _accept_early(self) -> None:
+        while (body := self._early.pop(self.position + 1, None)) is not None:
+            self._accept(Item(body, self.position + 1, self.epoch))
+        for offset in [o for o in self._early if o <= self.position]:
+            del self._early[offset]
+
+    def _private(self, body: bytes) -> None:
+        event = msgspec.json.decode(body)
+        to, item = event["to"], Item(body)
+        members = list(self._by_address.get(f"user:{to}" if not to.startswith("role:") else to, ()))
+        for member in members:
+            member.tell(item)
+        if event["type"] == "moderation" and event["data"].get("action") == "ban":
+            for member in members:
+                if member.user_id == event["data"].get("user_id"):
+                    member.close(CloseCode.BANNED)
+
+    # staying whole
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            try:
+                await self._read_missed()
+            except (RedisError, OSError) as error:
+                log.info("room %s cannot read its log yet: %s", self.stream_id, error)
+                self._behind.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def _read_missed(self) -> None:
+        if self.tick.full:
+            self._behind.set()
+            await asyncio.sleep(TICK_MIN_S)
+            return
+        # Compared with the position of before the question: while the page is on its way messages may move us on.
+        before = self.position
+        page = await self._log.after(self.stream_id, before)
+        trimmed = page.top > before and (not page.events or page.events[0].offset > before + 1)
+        if page.epoch != self.epoch or page.top < before or trimmed:
+            await self._lose_position()
+            return
+        missed = [item for item in page.events if item.offset > self.position]
+        for item in missed:
+            self._accept(item)
+        metrics.GAPS.inc(bool(missed))
+        self._accept_early()
+        if self._early:
+            self._behind.set()
+
+    async def _lose_position(self) -> None:
+        metrics.POSITIONS_LOST.inc()
+        log.warning("room %s lost its position: viewers start anew", self.stream_id)
+        self._loaded = False
+        self._early.clear()
+        self.tick.clear()
+        page = await self._log.newest(self.stream_id, RING_EVENTS)
+        for member in self.members():
+            member.close(CloseCode.POSITION_LOST)
+        self._start_anew(page)
+
+    async def whole_log(self) -> Page:
+        """All of the log, read once for everybody who asks at the same time. Raises redis-py's errors."""
+        if self._deep is None or self._deep.done():
+            self._deep = asyncio.create_task(self._log.after(self.stream_id, 0))
+        return await asyncio.shield(self._deep)
+
+
+def _addresses(member: Member) -> Iterator[str]:
+    # A user whose id begins with "role:" must not hear what is meant for a role.
+    yield f"user:{member.user_id}"
+    for role in member.roles:
+        yield f"role:{role}"

@@ -1,0 +1,120 @@
+"""A room's log: reading it from Valkey, and the ring of its newest events in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from livecommerce import keys
+from livecommerce.frames import Item
+from livecommerce.scripting import ScriptRunner
+
+READ_ROOM: str = resources.files("livecommerce").joinpath("lua/read_room.lua").read_text("utf-8")
+
+#: as many events as the log is trimmed to (lua/emit.lua, LOG_CAP; trimming is approximate, so a little more)
+LOG_MAX = 2200
+#: events kept in this process for each room: recovers a minute of a busy room without asking Valkey
+RING_EVENTS = 1000
+#: and at most this many bytes of them
+RING_BYTES = 512 * 1024
+
+
+def offset_of(event: bytes) -> int:
+    """The offset of a numbered event's JSON, which always begins with it (lua/emit.lua)."""
+    return int(event[10 : event.index(b",")])
+
+
+def is_end(event: bytes) -> bool:
+    """Whether a numbered event's JSON is ``stream.ended``."""
+    return event.startswith(b',"type":"stream.ended"', event.index(b","))
+
+
+def split_slot(body: bytes) -> tuple[str, bytes]:
+    """A latest-only message's slot, and the event without it."""
+    # Inside a JSON string a quote is escaped, so the first bare `,"type":"` ends the slot.
+    end = body.index(b',"type":"')
+    return str(msgspec.json.decode(body[8:end])), b"{" + body[end + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a log at one moment: its epoch, its newest offset then, and events, oldest first."""
+
+    epoch: str
+    top: int
+    events: Sequence[Item]
+
+
+class RoomLog:
+    """Reads the logs of rooms."""
+
+    def __init__(self, run_script: ScriptRunner) -> None:
+        self._run_script = run_script
+        #: reads made, for metrics and tests
+        self.reads = 0
+
+    async def newest(self, stream_id: str, count: int) -> Page:
+        """The newest events."""
+        return await self._read(stream_id, "", count)
+
+    async def after(self, stream_id: str, offset: int, count: int = LOG_MAX) -> Page:
+        """The events that follow an offset (those of them that are still there)."""
+        return await self._read(stream_id, str(offset), count)
+
+    async def _read(self, stream_id: str, after: str, count: int) -> Page:
+        self.reads += 1
+        names = [keys.room(stream_id), keys.log(stream_id)]
+        answer: list[Any] = await self._run_script(READ_ROOM, names, [after, count])
+        epoch = answer[0].decode()
+        return Page(epoch, int(answer[1]), [Item(e, offset_of(e), epoch) for e in answer[2]])
+
+
+class Ring:
+    """The newest events of a room, without a hole; bounded by count and bytes, the oldest go first."""
+
+    def __init__(self, *, max_events: int = RING_EVENTS, max_bytes: int = RING_BYTES) -> None:
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, item: Item) -> None:
+        """Append the next event."""
+        self._items.append(item)
+        self._bytes += len(item.json)
+        while len(self._items) > self._max_events or self._bytes > self._max_bytes:
+            self._bytes -= len(self._items.popleft().json)
+
+    def reset(self, items: Iterable[Item]) -> None:
+        """Start anew with these events."""
+        self._items.clear()
+        self._bytes = 0
+        for item in items:
+            self.add(item)
+
+    def newest(self, count: int) -> list[Item]:
+        """At most ``count`` of the newest events, oldest first."""
+        return list(islice(self._items, max(0, len(self._items) - count), None))
+
+    def holds(self, item: Item) -> bool:
+        """Whether this very event (offset and content) is here: a repeated message rather than another log's."""
+        found = self.between(item.offset - 1, item.offset)
+        return found is not None and len(found) == 1 and found[0].json == item.json
+
+    def between(self, offset: int, top: int) -> list[Item] | None:
+        """The events after ``offset`` up to ``top`` (the room's position); ``None`` unless all of them are here."""
+        if offset >= top:
+            return []
+        if not self._items or self._items[0].offset > offset + 1:
+            return None
+        first = self._items[0].offset
+        return list(islice(self._items, offset + 1 - first, top + 1 - first))

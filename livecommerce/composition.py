@@ -50,10 +50,10 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     payments = provider(redis, development=settings.development)
     deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
     chat = ChatService(redis, run_script, new_id=new_id)
-    hub = Hub(redis)
-    presence = Presence(redis)
+    hub = Hub(redis, run_script)
+    presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     # Media before its reporter: what stops with the relay is still told.
-    parts: tuple[_Part, ...] = (clock, workers, deals, presence, hub, reporter, relay, Sweeper(streams, workers))
+    parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, reporter, relay, Sweeper(streams, workers))
     for part in parts:
         stack.push_async_callback(part.aclose)
         await part.start()

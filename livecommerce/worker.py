@@ -81,7 +81,7 @@ async def _take_down(runner: web.AppRunner, context: Context) -> None:
     drain(runner.app)
     for site in tuple(runner.sites):
         await site.stop()
-    await context.hub.close_all(CloseCode.SERVER_GOING_AWAY)
+    await context.hub.close_all(CloseCode.GOING_AWAY)
     await runner.cleanup()
 
 

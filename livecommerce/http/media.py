@@ -64,7 +64,7 @@ async def patch(request: web.Request) -> web.Response:
     headers = {"ETag": answer.etag} if answer.etag else {}
     if answer.status == 204:
         return web.Response(status=204, headers=headers)
-    return web.Response(status=answer.status, text=answer.body, content_type=FRAGMENT, headers=headers)
+    return web.Response(status=answer.status, body=answer.body.encode(), content_type=FRAGMENT, headers=headers)
 
 
 async def leave(request: web.Request) -> web.Response:
@@ -104,7 +104,8 @@ async def _answer(request: web.Request, identity: Identity, offer: str) -> web.R
     settings, now_s = context.settings, context.clock.now_ms() // 1000
     for link in ice_server_links(settings.turn_url, settings.turn_secret, user_id=identity.user_id, now_s=now_s):
         headers.add("Link", link)
-    return web.Response(status=201, text=session.answer, content_type=SDP, headers=headers)
+    # As bytes: from a str aiohttp would add a charset, which application/sdp does not have.
+    return web.Response(status=201, body=session.answer.encode(), content_type=SDP, headers=headers)
 
 
 async def _at_home(request: web.Request, stream_id: str, here: Callable[[], Awaitable[web.Response]]) -> web.Response:
@@ -144,11 +145,14 @@ async def _at_owner(request: web.Request, session_id: str) -> web.Response | Non
     if owner == context.worker_id:
         return None
     address = None if request.get(HOP) is not None else await context.workers.address_of(owner)
+    gone = Problem("session_not_found", "There is no such session; it may have ended with its server.")
     if address is None:
-        raise Problem("session_not_found", "There is no such session; it may have ended with its server.")
+        raise gone
     try:
         return await request.app[PROXY].forward(request, address, await read_body(request, MAX_SDP_BYTES))
     except OwnerUnreachable as error:
+        if error.refused:
+            raise gone from error
         raise Problem("unavailable", "The session's server does not answer; try again.") from error
 
 

@@ -18,7 +18,9 @@ from deals.service import DealService
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
+from livecommerce.http.access import GATE
 from livecommerce.http.app import build_app
+from livecommerce.http.hops import SignedHops
 from livecommerce.ids import new_id
 from livecommerce.limits import Limits, Rate
 from livecommerce.scripting import ScriptRunner
@@ -155,6 +157,10 @@ class EdgeWorker:
             return Answer(
                 response.status, response.headers, await response.json(content_type=None) if is_json else text, text
             )
+
+    def app_hops(self) -> SignedHops:
+        """What signs this worker's requests to others."""
+        return self.app[GATE].hops
 
     def token(self, user_id: str, *grants: str, stream: str = "*", name: str = "Ann", ttl_s: int = 600) -> str:
         """A token of this group's secret."""

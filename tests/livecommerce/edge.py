@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -34,6 +35,15 @@ SECRET = "a-secret-of-the-tests-with-32-bytes-at-least"
 OFFER = "v=0\r\n(an offer)\r\n"
 #: what no test about something else should meet
 GENEROUS = Limits(address=Rate(10_000, 10_000), guest=Rate(10_000, 10_000), user=Rate(10_000, 10_000))
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5) -> None:
+    """Wait for a condition; raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True)

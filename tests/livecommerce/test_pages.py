@@ -1,0 +1,118 @@
+"""The pages' files: what is served, under which policy, and what never is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from livecommerce.http.pages import CSP, routes
+from tests.livecommerce.edge import EdgeWorker
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """A folder of pages and the address it is served at; refusals are bare here."""
+    folder = tmp_path / "web"
+    (folder / "parts").mkdir(parents=True)
+    for name in ("index.html", "watch.html", "studio.html", "app.js", "app.css", "parts/deep.js", "notes.py"):
+        (folder / name).write_text(f"this is {name}")
+    (tmp_path / "secret.js").write_text("secret")
+    (folder / "link.js").symlink_to(tmp_path / "secret.js")
+
+    @web.middleware
+    async def refuse(request: web.Request, handler):  # type: ignore[no-untyped-def]
+        try:
+            return await handler(request)
+        except Exception as error:
+            return web.Response(status=404, text=getattr(error, "code", repr(error)))
+
+    app = web.Application(middlewares=[refuse])
+    app.add_routes(routes(folder))
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/"), folder
+
+
+async def fetch(url: str, **headers: str) -> tuple[int, str, aiohttp.typedefs.LooseHeaders]:
+    from yarl import URL
+
+    async with (
+        aiohttp.ClientSession() as client,
+        client.get(URL(url, encoded=True), headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer,
+    ):
+        return answer.status, await answer.text(), answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "kind"),
+    [
+        ("/", "index.html", "text/html; charset=utf-8"),
+        ("/watch/s123", "watch.html", "text/html; charset=utf-8"),
+        ("/studio", "studio.html", "text/html; charset=utf-8"),
+        ("/assets/app.js", "app.js", "text/javascript; charset=utf-8"),
+        ("/assets/app.css", "app.css", "text/css; charset=utf-8"),
+        ("/assets/parts/deep.js", "parts/deep.js", "text/javascript; charset=utf-8"),
+    ],
+)
+async def test_pages_and_assets_are_served_under_the_strict_policy(
+    site: tuple[str, Path], path: str, file: str, kind: str
+) -> None:
+    status, text, headers = await fetch(site[0] + path)
+    assert (status, text, headers["Content-Type"]) == (200, f"this is {file}", kind)
+    assert headers["Content-Security-Policy"] == CSP
+    assert "unsafe" not in CSP
+    assert headers["Cache-Control"] == "no-cache"
+
+
+async def test_an_unchanged_file_is_not_sent_again_a_changed_one_is(site: tuple[str, Path]) -> None:
+    url, folder = site
+    _, _, headers = await fetch(f"{url}/assets/app.js")
+    status, text, _ = await fetch(f"{url}/assets/app.js", If_None_Match=headers["ETag"])
+    assert (status, text) == (304, "")
+    (folder / "app.js").write_text("this is newer")
+    status, text, newer = await fetch(f"{url}/assets/app.js", If_None_Match=headers["ETag"])
+    assert (status, text) == (200, "this is newer")
+    assert newer["ETag"] != headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/none.js",
+        "/assets/parts",
+        "/assets/notes.py",
+        "/assets/link.js",
+        "/assets/../secret.js",
+        "/assets/%2e%2e/secret.js",
+        "/assets/..%2fsecret.js",
+        "/assets/%2fetc%2fpasswd",
+        "/assets//etc/hosts.js",
+        "/assets/a%00.js",
+        "/assets/" + "a" * 5000 + ".js",
+    ],
+)
+async def test_nothing_else_is_served(site: tuple[str, Path], path: str) -> None:
+    status, text, _ = await fetch(site[0] + path)
+    assert (status, text) in {(404, "not_found"), (404, "404: Not Found")}, text
+
+
+async def test_the_real_application_dresses_pages_and_refusals(edge: EdgeWorker) -> None:
+    page = await edge.ask("GET", "/")
+    assert page.status in (200, 404)
+    if page.status == 200:
+        assert page.headers["Content-Security-Policy"] == CSP
+    missing = await edge.ask("GET", "/assets/none.js")
+    assert (missing.code, missing.headers["Content-Security-Policy"]) == (
+        "not_found",
+        "default-src 'none'; frame-ancestors 'none'",
+    )
+
+
+async def test_many_at_once_get_the_same_file(site: tuple[str, Path]) -> None:
+    answers = await asyncio.gather(*(fetch(f"{site[0]}/assets/app.js") for _ in range(20)))
+    assert {(status, text) for status, text, _ in answers} == {(200, "this is app.js")}

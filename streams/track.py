@@ -8,7 +8,6 @@ index), so latecomers are taken only into their own empty place.
 from __future__ import annotations
 
 import bisect
-from collections import deque
 
 from streams.codecs import Codec, starts_keyframe
 from streams.packet import Packet
@@ -38,7 +37,7 @@ class Track:
         self.newest_s: float | None = None
         self._offset = 0
         self._floor = 0
-        self._dropped: deque[int] = deque(maxlen=MAX_DROPPED)
+        self._dropped: list[int] = []
         self._source: object = None
 
     def accept(
@@ -68,7 +67,8 @@ class Track:
             return None
         if not payload and not late:
             # Padding alone: closing the gap is cheaper than sending it on. (A late one fills its own hole instead.)
-            self._dropped.append(sequence)
+            bisect.insort(self._dropped, sequence)
+            del self._dropped[:-MAX_DROPPED]
             self._offset -= 1
             return None
         packet = Packet(
@@ -96,7 +96,7 @@ class Track:
 
     def _place(self, sequence: int) -> int:
         """The outgoing number: one less for each dropped padding packet before it."""
-        after = len(self._dropped) - bisect.bisect_left(self._dropped, sequence) if self._dropped else 0
+        after = len(self._dropped) - bisect.bisect_left(self._dropped, sequence)
         return sequence + self._offset + after
 
     def _continue(self, source: object, header: Header, sequence: int, now_s: float) -> None:

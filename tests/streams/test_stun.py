@@ -1,0 +1,64 @@
+"""Binding requests."""
+
+from __future__ import annotations
+
+from aioice import stun as reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import stun
+
+PASSWORD = "p" * 24
+
+
+def request(*, user: str = "ours:theirs", password: str = PASSWORD, use: bool = False) -> bytes:
+    message = reference.Message(reference.Method.BINDING, reference.Class.REQUEST)
+    message.attributes["USERNAME"] = user
+    message.attributes["PRIORITY"] = 1
+    if use:
+        message.attributes["USE-CANDIDATE"] = None
+    message.add_message_integrity(password.encode())
+    return bytes(message)
+
+
+def test_an_authentic_request_is_recognised() -> None:
+    data = request(use=True)
+    assert stun.looks_like_request(data)
+    assert stun.local_ufrag(data) == "ours"
+    found = stun.authenticate(data, PASSWORD)
+    assert found is not None
+    assert (found.remote_ufrag, found.use_candidate) == ("theirs", True)
+
+
+def test_the_response_tells_the_address_and_is_authentic() -> None:
+    found = stun.authenticate(request(), PASSWORD)
+    assert found is not None
+    for address in ("192.0.2.9", "::ffff:192.0.2.9"):
+        response = reference.parse_message(stun.success(found, (address, 5000), PASSWORD))
+        assert response.message_class == reference.Class.RESPONSE
+        assert response.attributes["XOR-MAPPED-ADDRESS"] == ("192.0.2.9", 5000)
+        assert response.check_message_integrity(PASSWORD.encode())
+
+
+def test_another_password_a_changed_byte_or_no_integrity_is_refused() -> None:
+    assert stun.authenticate(request(password="other"), PASSWORD) is None
+    data = bytearray(request())
+    data[30] ^= 1
+    assert stun.authenticate(bytes(data), PASSWORD) is None
+    bare = reference.Message(reference.Method.BINDING, reference.Class.REQUEST, attributes={"USERNAME": "ours:theirs"})
+    assert stun.authenticate(bytes(bare), PASSWORD) is None
+
+
+def test_responses_and_other_datagrams_are_no_requests() -> None:
+    response = bytes(reference.Message(reference.Method.BINDING, reference.Class.RESPONSE))
+    assert not stun.looks_like_request(response)
+    assert not stun.looks_like_request(request()[:19])
+    assert not stun.looks_like_request(request() + bytes(600))
+
+
+@given(st.binary(max_size=200), st.integers(0, 150))
+def test_any_bytes_are_refused_without_an_exception(data: bytes, keep: int) -> None:
+    for each in (data, request()[:keep] + data, request()[:20] + data):
+        stun.looks_like_request(each)
+        stun.local_ufrag(each)
+        stun.authenticate(each, PASSWORD)

@@ -58,7 +58,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception as error:
         response = _answer_to(error, request)
-    observe(request, response.status, time.perf_counter() - started_s)
+    if HOP not in request:  # counted by the worker it came through
+        observe(request, response.status, time.perf_counter() - started_s)
     return response
 
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from livecommerce.http.pages import CSP, routes
 from tests.livecommerce.edge import EdgeWorker
@@ -39,8 +40,6 @@ async def site(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
 
 
 async def fetch(url: str, **headers: str) -> tuple[int, str, aiohttp.typedefs.LooseHeaders]:
-    from yarl import URL
-
     async with (
         aiohttp.ClientSession() as client,
         client.get(URL(url, encoded=True), headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer,

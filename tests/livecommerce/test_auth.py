@@ -1,0 +1,79 @@
+"""What a token allows, and that its secret stays one."""
+
+from __future__ import annotations
+
+import jwt
+import pytest
+
+from livecommerce.auth import EVERY_STREAM, MAX_NAME, Grant, Identity, TokenAuthority
+from livecommerce.problems import Problem
+
+SECRET = "a-secret-of-the-tests-with-32-bytes-at-least"
+
+
+def bearer(*can: str, stream: str = EVERY_STREAM, user_id: str = "u") -> Identity:
+    return Identity(user_id, "Ann", stream, frozenset(Grant(g) for g in can), 0)
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [
+        (bearer("host", user_id="h"), True),
+        (bearer("host"), False),
+        (bearer("host", stream="s1"), True),
+        (bearer("host", stream="s2", user_id="h"), False),
+        (bearer("moderate", user_id="h"), False),
+        (bearer("admin"), True),
+        (bearer("admin", stream="s2"), False),
+    ],
+)
+def test_who_controls_stream_s1_of_host_h(who: Identity, allowed: bool) -> None:
+    assert who.controls("s1", "h") is allowed
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [
+        (bearer("moderate"), True),
+        (bearer("moderate", stream="s1"), True),
+        (bearer("moderate", stream="s2"), False),
+        (bearer("host", user_id="h"), True),
+        (bearer("host"), False),
+        (bearer("chat"), False),
+    ],
+)
+def test_who_moderates_stream_s1_of_host_h(who: Identity, allowed: bool) -> None:
+    assert who.moderates("s1", "h") is allowed
+
+
+def test_a_token_says_what_was_minted_until_it_expires() -> None:
+    now_s = [1_700_000_000.0]
+    authority = TokenAuthority(SECRET)
+    minted = authority.mint("u1", "Ann", ["buy", "watch"], stream="s1", ttl_s=60)
+    identity = authority.verify(minted)
+    assert (identity.user_id, identity.name, identity.stream) == ("u1", "Ann", "s1")
+    assert identity.can == {Grant.BUY, Grant.WATCH}
+    old = TokenAuthority(SECRET, now_s=lambda: now_s[0]).mint("u1", "Ann", ["buy"], ttl_s=60)
+    with pytest.raises(Problem) as refused:
+        authority.verify(old)
+    assert refused.value.code == "token_expired"
+
+
+def test_an_unknown_grant_allows_nothing_and_a_long_name_is_cut() -> None:
+    claims = {"sub": "u", "name": "x" * 100, "can": ["fly", "buy"], "aud": "livecommerce", "exp": 4_000_000_000}
+    identity = TokenAuthority(SECRET).verify(jwt.encode(claims, SECRET, algorithm="HS256"))
+    assert identity.can == {Grant.BUY}
+    assert len(identity.name) == MAX_NAME
+    assert not identity.may(Grant.BUY, "s1"), "without a stream claim it is for no stream"
+
+
+def test_a_short_secret_is_refused() -> None:
+    with pytest.raises(ValueError, match="32"):
+        TokenAuthority("short")
+
+
+def test_derived_keys_differ_by_purpose_and_secret_and_are_the_same_everywhere() -> None:
+    one, same, other = TokenAuthority(SECRET), TokenAuthority(SECRET), TokenAuthority(SECRET + "!")
+    assert one.derive("hop") == same.derive("hop")
+    assert len({one.derive("hop"), one.derive("pipe"), other.derive("hop")}) == 3
+    assert SECRET.encode() not in one.derive("hop")

@@ -1,0 +1,211 @@
+/**
+ * What a room's events add up to: the stream, its chat, products, deals and one's own orders. No DOM.
+ *
+ * Events: reset, stream, viewers, lines {added, removed}, products, deals {deal, was}, order {order},
+ * purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
+ */
+export const MAX_LINES = 200;
+
+const DEAL_EVENTS = ["scheduled", "opened", "extended", "sold_out", "closed", "cancelled"].map((e) => `deal.${e}`);
+
+export class Show extends EventTarget {
+  constructor({ clock }) {
+    super();
+    this.clock = clock;
+    this.user = null;
+    this.stream = null;
+    this.viewers = 0;
+    this.lines = [];
+    this.products = new Map();
+    this.deals = new Map();
+    this.orders = new Map();
+  }
+
+  /** Follow a room: its joins and its events. */
+  follow(room) {
+    this.room = room;
+    room.addEventListener("joined", (e) => this.#reset(e.detail));
+    room.addEventListener("event", (e) => this.apply(e.detail));
+  }
+
+  get pinned() {
+    return this.products.get(this.stream?.pinned) ?? null;
+  }
+
+  /** Whether the signed-in user may do this here: watch, chat, buy, host, moderate. */
+  may(grant) {
+    return this.user?.can?.includes(grant) ?? false;
+  }
+
+  #tell(topic, detail = {}) {
+    this.dispatchEvent(new CustomEvent(topic, { detail }));
+  }
+
+  #reset(ok) {
+    this.user = ok.user;
+    this.stream = ok.stream;
+    this.viewers = ok.stream.viewers ?? this.viewers;
+    if (!ok.recovered) this.lines = [];
+    this.products = new Map(ok.products.map((p) => [p.id, p]));
+    this.deals = new Map(ok.deals.map((d) => [d.id, { ...d, seen: ok.offset }]));
+    const open = new Map(ok.orders.map((o) => [o.id, o]));
+    const lost = [...this.orders.values()].filter((o) => ["held", "paying"].includes(o.state) && !open.has(o.id));
+    for (const order of open.values()) this.orders.set(order.id, order);
+    this.#tell("reset", { lost });
+    for (const topic of ["stream", "viewers", "products", "deals", "order"]) this.#tell(topic);
+  }
+
+  /** One event of the room. An unknown type is a newer server's: passed over. */
+  apply(event) {
+    if (DEAL_EVENTS.includes(event.type)) return this.#dealNow(event);
+    const handler = HANDLERS[event.type];
+    if (handler) handler(this, event);
+  }
+
+  // --- chat ---
+
+  addLine(line) {
+    if (line.id && this.lines.some((l) => l.id === line.id)) return;
+    this.lines.push(line);
+    const gone = this.lines.length > MAX_LINES ? this.lines.splice(0, this.lines.length - MAX_LINES) : [];
+    this.#tell("lines", { added: [line], removed: gone });
+  }
+
+  removeLines(unwanted) {
+    const removed = this.lines.filter(unwanted);
+    if (!removed.length) return;
+    this.lines = this.lines.filter((line) => !removed.includes(line));
+    this.#tell("lines", { added: [], removed });
+  }
+
+  // --- stream and showcase ---
+
+  /** The stream's resource, as HTTP gave it before the room did. */
+  takeStream(stream) {
+    this.stream = stream;
+    this.viewers = stream.viewers ?? this.viewers;
+    this.#tell("stream");
+    this.#tell("viewers");
+  }
+
+  changeStream(changes) {
+    if (!this.stream) return;
+    this.stream = { ...this.stream, ...changes };
+    this.#tell("stream");
+  }
+
+  setViewers(count) {
+    this.viewers = count;
+    this.#tell("viewers");
+  }
+
+  putProduct(product) {
+    this.products.set(product.id, product);
+    this.#tell("products");
+  }
+
+  removeProduct(id) {
+    this.products.delete(id);
+    this.#tell("products");
+  }
+
+  pin(id) {
+    this.changeStream({ pinned: id });
+    this.#tell("products");
+  }
+
+  // --- deals ---
+
+  #dealNow({ type, data, offset }) {
+    if (!data.deal) return;
+    const was = this.deals.get(data.deal.id);
+    if (was && offset <= was.seen) return;
+    const deal = { ...data.deal, seen: offset };
+    if (deal.server_ms) this.clock.notice(deal.server_ms);
+    this.deals.set(deal.id, deal);
+    this.#tell("deals", { deal, was, type });
+    this.#tell("activity");
+  }
+
+  /** Take a deal that an HTTP answer carried: it is at least as new as what we had, but has no position. */
+  takeDeal(deal) {
+    const was = this.deals.get(deal.id);
+    if (was && was.server_ms > deal.server_ms) return;
+    this.deals.set(deal.id, { ...deal, seen: was?.seen ?? -1 });
+    this.#tell("deals", { deal: this.deals.get(deal.id), was });
+  }
+
+  /**
+   * Change a deal's counts unless something newer is known; `held` follows from the invariant.
+   * A numbered event at the position we know is already in it; a glance at that position is as new.
+   */
+  count(dealId, position, { left, sold, soldMore = 0, numbered = true }) {
+    const was = this.deals.get(dealId);
+    if (!was || position < was.seen || (numbered && position === was.seen)) return;
+    const deal = { ...was, seen: position, left: left ?? was.left, sold: sold ?? was.sold + soldMore };
+    deal.held = Math.max(0, deal.stock - deal.left - deal.sold);
+    if (deal.state === "open" && deal.left === 0) deal.state = "sold_out";
+    else if (deal.state === "sold_out" && deal.left > 0) deal.state = "open";
+    this.deals.set(dealId, deal);
+    this.#tell("deals", { deal, was });
+  }
+
+  purchased({ data, replayed }) {
+    const deal = this.deals.get(data.deal_id);
+    const title = deal?.title ?? "";
+    this.addLine({ kind: "purchase", name: data.buyer?.name ?? "", title, units: data.units });
+    this.#tell("purchase", { name: data.buyer?.name ?? "", title, units: data.units, replayed });
+    this.#tell("activity");
+  }
+
+  claimed() {
+    this.#tell("activity");
+  }
+
+  // --- one's own ---
+
+  takeOrder(order) {
+    const was = this.orders.get(order.id);
+    this.orders.set(order.id, order);
+    this.#tell("order", { order, was });
+  }
+
+  react(counts) {
+    this.#tell("reactions", { counts });
+  }
+
+  moderated(data) {
+    this.#tell("moderation", data);
+  }
+}
+
+const HANDLERS = {
+  "chat.message": (show, { data, at_ms }) => show.addLine({ kind: "message", at_ms, ...data }),
+  "chat.deleted": (show, { data }) => show.removeLines((line) => line.id === data.id),
+  "chat.cleared": (show, { data }) => show.removeLines((line) => line.user?.id === data.user_id),
+  announcement: (show, { data }) => show.addLine({ kind: "announcement", text: data.text }),
+  "product.updated": (show, { data }) => data.product && show.putProduct(data.product),
+  "product.removed": (show, { data }) => show.removeProduct(data.product_id),
+  "product.pinned": (show, { data }) => show.pin(data.product_id ?? null),
+  "stream.live": (show, { replayed }) => replayed || show.changeStream({ state: "live" }),
+  "stream.interrupted": (show, { replayed }) => replayed || show.changeStream({ state: "interrupted" }),
+  "stream.ended": (show, { replayed }) => replayed || show.changeStream({ state: "ended" }),
+  "deal.claimed": (show, { data, offset }) => {
+    show.count(data.deal_id, offset, { left: data.left });
+    show.claimed();
+  },
+  "deal.released": (show, { data, offset }) => {
+    show.count(data.deal_id, offset, { left: data.left });
+    show.claimed();
+  },
+  "deal.stock": (show, { data, as_of }) =>
+    show.count(data.deal_id, as_of ?? data.as_of, { left: data.left, sold: data.sold, numbered: false }),
+  purchase: (show, event) => {
+    show.count(event.data.deal_id, event.offset, { soldMore: event.data.units });
+    show.purchased(event);
+  },
+  "order.updated": (show, { data }) => data.order && show.takeOrder(data.order),
+  viewers: (show, { data }) => show.setViewers(data.count),
+  reactions: (show, { data }) => show.react(data),
+  moderation: (show, { data }) => show.moderated(data),
+};

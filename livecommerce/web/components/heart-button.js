@@ -1,0 +1,54 @@
+/** `<heart-button>`: hearts that float, one's own at once, everybody's as the room counts them. */
+import { cssVar, h } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { t } from "../ui/i18n.js";
+
+/** Taps are gathered this long and sent as one count. */
+const GATHER_MS = 700;
+const MAX_FLOATING = 24;
+const KIND = "heart";
+
+class HeartButton extends HTMLElement {
+  #taps = 0;
+  #timer = null;
+
+  connectedCallback() {
+    if (this.firstChild) return;
+    this.sky = h("div", { class: "hearts", aria: { hidden: "true" } });
+    this.button = h("button", { class: "round heart", testid: "heart", type: "button", onclick: () => this.#tap(), aria: { label: t("heart") } }, icon("heart", { filled: true }));
+    this.append(this.sky, this.button);
+  }
+
+  follow(store) {
+    this.store = store;
+    store.addEventListener("reactions", ({ detail }) => {
+      const others = Math.min(6, (detail.counts[KIND] ?? 0) - this.#taps);
+      for (let i = 0; i < others; i += 1) setTimeout(() => this.#float(), i * 90);
+    });
+  }
+
+  #tap() {
+    this.#taps += 1;
+    this.#float();
+    this.#timer ??= setTimeout(() => this.#flush(), GATHER_MS);
+  }
+
+  #flush() {
+    this.#timer = null;
+    const count = this.#taps;
+    this.#taps = 0;
+    // a heart that gets lost is not worth words
+    this.store?.room.call("chat.react", { kind: KIND, count: Math.min(count, 50) }).catch(() => {});
+  }
+
+  #float() {
+    if (this.sky.children.length >= MAX_FLOATING) return;
+    const heart = icon("heart", { filled: true });
+    cssVar(heart, "--drift", `${Math.round(Math.random() * 60 - 30)}px`);
+    cssVar(heart, "--hue", String(330 + Math.round(Math.random() * 50)));
+    heart.addEventListener("animationend", () => heart.remove());
+    this.sky.append(heart);
+  }
+}
+
+customElements.define("heart-button", HeartButton);

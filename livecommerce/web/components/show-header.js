@@ -1,0 +1,56 @@
+/** `<show-header>`: whose show this is, whether it is live, how many watch, and how the connection is. */
+import { avatar, h, setText, show } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { number, t } from "../ui/i18n.js";
+
+class ShowHeader extends HTMLElement {
+  connectedCallback() {
+    if (this.firstChild) return;
+    this.face = h("span", { class: "face" });
+    this.host = h("strong", { class: "host-name", testid: "host-name" });
+    this.heading = h("h1", { class: "show-title", testid: "show-title" });
+    this.live = h("span", { class: "pill live-pill" }, t("live"));
+    this.demo = h("span", { class: "pill demo-pill", testid: "demo-mark", title: t("demo.more") }, t("demo"));
+    this.count = h("span", { testid: "viewers" }, "0");
+    this.viewers = h("span", { class: "pill viewers-pill", aria: { label: t("viewers") } }, icon("eye"), this.count);
+    this.status = h("span", { class: "pill status-pill", testid: "status", role: "status", dataset: { state: "connecting" } });
+    this.append(
+      h("a", { class: "round back", href: "/", aria: { label: t("all-shows") } }, icon("back")),
+      h("div", { class: "who" }, this.face, h("div", { class: "who-words" }, this.host, this.heading)),
+      h("div", { class: "pills" }, this.live, this.demo, this.viewers, this.status),
+      h("language-switch"),
+    );
+    show(this.live, false);
+    show(this.demo, false);
+  }
+
+  follow(store) {
+    const draw = () => {
+      const { stream } = store;
+      if (!stream) return;
+      if (this.face.dataset.of !== stream.host.name) this.face.replaceChildren(avatar(stream.host.name));
+      this.face.dataset.of = stream.host.name;
+      setText(this.host, stream.host.name);
+      setText(this.heading, stream.title);
+      document.title = t("watch.title", { title: stream.title, host: stream.host.name });
+      show(this.live, stream.state === "live");
+      show(this.demo, isDemo(stream));
+    };
+    store.addEventListener("stream", draw);
+    store.addEventListener("viewers", () => setText(this.count, number(store.viewers)));
+  }
+
+  /** The connection in a word; it hides when all is well and nobody needs to read it. */
+  become(state) {
+    if (this.status.dataset.state === state && this.status.textContent) return;
+    this.status.dataset.state = state;
+    setText(this.status, t(`status.${state}`));
+  }
+}
+
+/** Whether robots run this show: it must be said on the page. */
+export function isDemo(stream) {
+  return Boolean(stream.demo) || /\bdemo\b/i.test(`${stream.title} ${stream.host.name}`);
+}
+
+customElements.define("show-header", ShowHeader);

@@ -1,0 +1,33 @@
+/** Drawing what is sold: pictures, prices, reductions. */
+import { cssVar, h, hueOf, initial } from "./dom.js";
+import { money, t } from "./i18n.js";
+
+/** A product's picture, or a tile of its own colour where there is none or it does not load. */
+export function picture({ image_url: url, title }) {
+  const tile = h("span", { class: "picture", aria: { hidden: "true" } }, initial(title));
+  cssVar(tile, "--hue", String(hueOf(title ?? "")));
+  if (url) {
+    const image = h("img", { src: url, alt: "", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" });
+    image.addEventListener("error", () => image.remove());
+    tile.append(image);
+  }
+  return tile;
+}
+
+/** How much less than before, in whole percent, or 0. */
+export function reduction({ price, compare_at: before }) {
+  if (!before || before.currency !== price.currency || before.amount <= price.amount) return 0;
+  return Math.round((1 - price.amount / before.amount) * 100);
+}
+
+/** The price, the price before struck through, and the reduction. */
+export function priceTag(thing) {
+  const percent = reduction(thing);
+  return h(
+    "span",
+    { class: "price" },
+    h("span", { class: "price-now" }, money(thing.price)),
+    percent > 0 && h("s", { class: "price-before", aria: { label: t("price.before", { price: money(thing.compare_at) }) } }, money(thing.compare_at)),
+    percent > 0 && h("span", { class: "price-off" }, `−${percent}%`),
+  );
+}

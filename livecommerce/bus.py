@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from livecommerce import room_metrics as metrics
+from livecommerce.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +74,7 @@ class Bus:
         """Disconnect; safe to call twice."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     async def subscribe(self, channel: str, listener: Listener) -> None:
         """Hear of a channel from now on; returns when Valkey confirmed it. Raises ``TimeoutError``."""

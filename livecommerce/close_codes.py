@@ -25,7 +25,7 @@ class CloseCode(IntEnum):
 
     reason: str
 
-    def __new__(cls, code: int, reason: str) -> CloseCode:
+    def __new__(cls, code: int, reason: str = "") -> CloseCode:
         """A member whose value is the code alone."""
         member = int.__new__(cls, code)
         member._value_ = code

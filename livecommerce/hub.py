@@ -29,6 +29,7 @@ from livecommerce.reactions import Reactions
 from livecommerce.room import Room
 from livecommerce.room_log import RoomLog
 from livecommerce.scripting import ScriptRunner
+from livecommerce.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,9 @@ class Hub:
                 asyncio.create_task(self._sweep(), name="hub-sweep"),
             ]
 
-    async def close_all(self, code: CloseCode) -> None:
-        """Close every connection, and from now on whoever joins, with this code."""
-        self._closing = code
+    async def close_all(self, code: int) -> None:
+        """Close every connection with this code, and let nobody join from now on."""
+        code = self._closing = CloseCode(code)
         for room in list(self._rooms.values()):
             for member in room.members():
                 member.close(code)
@@ -100,9 +101,7 @@ class Hub:
         """Close connections and rooms; safe to call twice."""
         await self.close_all(self._closing or CloseCode.GOING_AWAY)
         tasks, self._tasks = [*self._tasks, *self._opening.values()], []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(*tasks)
         rooms, self._rooms = list(self._rooms.values()), {}
         for room in rooms:
             await room.aclose()

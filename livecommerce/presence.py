@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from livecommerce import keys
 from livecommerce.hub import Hub
+from livecommerce.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,7 @@ class Presence:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(TIMEOUT_S):
                 for stream_id in self._reported:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from livecommerce import keys
 from livecommerce.ids import new_id
+from livecommerce.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,7 @@ class Reactions:
         """Stop; safe to call twice."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     async def _run(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from livecommerce.close_codes import CloseCode
 from livecommerce.frames import Item
 from livecommerce.member import Member
 from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, offset_of, split_slot
+from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,7 @@ class Room:
         if self._deep is not None:
             tasks.append(self._deep)
             self._deep = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(*tasks)
 
     def _start_anew(self, page: Page) -> None:
         self.epoch, self.position, self._loaded = page.epoch, page.top, True

@@ -1,0 +1,257 @@
+"""What the commands do: one table from ``do`` to the type that validates it, the grant it needs, and its handler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from redis.exceptions import RedisError
+
+from chat.models import Author
+from deals.models import Buyer
+from deals.service import stream_of_order
+from livecommerce import room_metrics as metrics
+from livecommerce.auth import Grant, Identity
+from livecommerce.context import Context
+from livecommerce.problems import KINDS, Problem, kind_of
+from livecommerce.schema import commands as c
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The ``err`` of a reply."""
+
+    code: str
+    message: str
+    temporary: bool
+    retry_after_ms: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The reply to a command that was carried out."""
+
+    re: int
+    ok: Any
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The reply to a command that was not; ``re`` is null when the command had no usable id."""
+
+    re: int | None
+    err: Refusal
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Who sends commands, and to which stream."""
+
+    context: Context
+    stream_id: str
+    host_id: str
+    identity: Identity
+
+    def may(self, grant: Grant) -> bool:
+        """Whether the token allows this here; hosting and moderating also depend on whose stream it is."""
+        if grant is Grant.HOST:
+            return self.identity.controls(self.stream_id, self.host_id)
+        if grant is Grant.MODERATE:
+            return self.identity.moderates(self.stream_id, self.host_id)
+        return self.identity.may(grant, self.stream_id)
+
+    @property
+    def roles(self) -> list[str]:
+        """What this user publicly is in this stream."""
+        if self.may(Grant.HOST):
+            return ["host"]
+        return ["moderator"] if self.may(Grant.MODERATE) else []
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream ended while we were here."""
+        room = self.context.hub.room(self.stream_id)
+        return room is not None and room.ended
+
+
+Handler = Callable[[Visit, Any], Awaitable[Any]]
+
+
+class Row(NamedTuple):
+    """One command: who may, what it does, whether it needs a stream that goes on."""
+
+    grant: Grant
+    handler: Handler
+    #: chat and deals end with the stream; what was held stays payable
+    until_end: bool = True
+    #: carried out one after the other on a connection, so that what one person says keeps its order
+    in_order: bool = False
+
+
+async def _ping(visit: Visit, _: c.Ping) -> Any:
+    return {"server_ms": visit.context.clock.now_ms()}
+
+
+async def _chat_send(visit: Visit, command: c.ChatSend) -> Any:
+    author = Author(visit.identity.user_id, visit.identity.name, visit.roles)
+    return await visit.context.chat.send(
+        visit.stream_id, author, command.text, reply_to=command.reply_to, key=command.key
+    )
+
+
+async def _chat_delete(visit: Visit, command: c.ChatDelete) -> Any:
+    offset = await visit.context.chat.delete(visit.stream_id, command.message_id, by=visit.identity.user_id)
+    return {"offset": offset}
+
+
+async def _chat_ban(visit: Visit, command: c.ChatBan) -> Any:
+    if command.user_id in (visit.identity.user_id, visit.host_id):
+        raise Problem("forbidden", "Neither yourself nor the host can be banned.")
+    until_ms = await visit.context.chat.ban(
+        visit.stream_id, command.user_id, seconds=command.seconds, by=visit.identity.user_id
+    )
+    return {"until_ms": None if command.seconds is None else until_ms}
+
+
+async def _chat_unban(visit: Visit, command: c.ChatUnban) -> Any:
+    await visit.context.chat.unban(visit.stream_id, command.user_id, by=visit.identity.user_id)
+    return {}
+
+
+async def _chat_react(visit: Visit, command: c.ChatReact) -> Any:
+    visit.context.hub.reactions.add(visit.stream_id, command.kind, command.count)
+    return {}
+
+
+async def _announce(visit: Visit, command: c.Announce) -> Any:
+    return {"offset": await visit.context.chat.announce(visit.stream_id, command.text, by=visit.identity.user_id)}
+
+
+async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
+    buyer = Buyer(visit.identity.user_id, visit.identity.name)
+    order = await visit.context.deals.claim(
+        visit.stream_id,
+        command.deal_id,
+        buyer=buyer,
+        units=command.units,
+        key=command.key,
+        payment_token=command.payment_token,
+    )
+    return {"order": order}
+
+
+async def _order_pay(visit: Visit, command: c.OrderPay) -> Any:
+    _check_stream_of(visit, command.order_id)
+    order = await visit.context.deals.pay(
+        command.order_id, buyer_id=visit.identity.user_id, payment_token=command.payment_token
+    )
+    return {"order": order}
+
+
+async def _order_cancel(visit: Visit, command: c.OrderCancel) -> Any:
+    _check_stream_of(visit, command.order_id)
+    return {"order": await visit.context.deals.cancel_order(command.order_id, buyer_id=visit.identity.user_id)}
+
+
+def _check_stream_of(visit: Visit, order_id: str) -> None:
+    # A token for this stream says nothing about another one's orders.
+    if stream_of_order(order_id) != visit.stream_id:
+        raise Problem("order_not_found", "There is no such order in this stream.")
+
+
+async def _deal_open(visit: Visit, command: c.DealOpen) -> Any:
+    return {"deal": await visit.context.deals.open(visit.stream_id, command.deal_id)}
+
+
+async def _deal_extend(visit: Visit, command: c.DealExtend) -> Any:
+    return {"deal": await visit.context.deals.extend(visit.stream_id, command.deal_id, command.seconds)}
+
+
+async def _deal_close(visit: Visit, command: c.DealClose) -> Any:
+    return {"deal": await visit.context.deals.close(visit.stream_id, command.deal_id)}
+
+
+async def _deal_cancel(visit: Visit, command: c.DealCancel) -> Any:
+    return {"deal": await visit.context.deals.cancel(visit.stream_id, command.deal_id)}
+
+
+async def _product_pin(visit: Visit, command: c.ProductPin) -> Any:
+    await visit.context.deals.pin_product(visit.stream_id, command.product_id)
+    return {"product_id": command.product_id}
+
+
+#: every command but ``join``, which a connection begins with
+TABLE: Mapping[str, Row] = {
+    "ping": Row(Grant.WATCH, _ping, until_end=False),
+    "chat.send": Row(Grant.CHAT, _chat_send, in_order=True),
+    "chat.react": Row(Grant.CHAT, _chat_react),
+    "chat.delete": Row(Grant.MODERATE, _chat_delete, in_order=True),
+    "chat.ban": Row(Grant.MODERATE, _chat_ban, in_order=True),
+    "chat.unban": Row(Grant.MODERATE, _chat_unban, in_order=True),
+    "announce": Row(Grant.HOST, _announce, in_order=True),
+    "deal.claim": Row(Grant.BUY, _deal_claim),
+    "order.pay": Row(Grant.BUY, _order_pay, until_end=False),
+    "order.cancel": Row(Grant.BUY, _order_cancel, until_end=False),
+    "deal.open": Row(Grant.HOST, _deal_open),
+    "deal.extend": Row(Grant.HOST, _deal_extend),
+    "deal.close": Row(Grant.HOST, _deal_close, until_end=False),
+    "deal.cancel": Row(Grant.HOST, _deal_cancel, until_end=False),
+    "product.pin": Row(Grant.HOST, _product_pin),
+}
+
+
+def command_id(message: Any) -> int | None:
+    """The ``id`` of what a client sent, when it is one."""
+    number = message.get("id") if isinstance(message, dict) else None
+    usable = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**53
+    return number if usable else None
+
+
+def read_command(message: Any) -> tuple[str, Row, c.Command]:
+    """Validate what a joined client sent; raises :class:`Problem` ``invalid`` or ``unknown_command``."""
+    if command_id(message) is None:
+        raise Problem("invalid", "A command is an object with an integer id and a do.")
+    name = message.get("do")
+    row = TABLE.get(name) if isinstance(name, str) else None
+    if row is None:
+        raise Problem("unknown_command", "There is no such command." if name != "join" else "You have joined already.")
+    return name, row, convert(message, c.COMMANDS[name])
+
+
+def convert(message: Any, kind: type[Any]) -> Any:
+    """The message as this type; raises :class:`Problem` ``invalid``."""
+    try:
+        return msgspec.convert(message, kind)
+    except msgspec.ValidationError as error:
+        raise Problem("invalid", f"{error}.") from None
+
+
+async def carry_out(visit: Visit, name: str, row: Row, command: c.Command) -> Accepted | Refused:
+    """Carry a command out and say how it went; never raises, but for being cancelled."""
+    try:
+        if not visit.may(row.grant):
+            raise Problem("forbidden", "Your token does not allow this here.")
+        if row.until_end and visit.ended:
+            raise Problem("stream_ended", "The stream has ended.")
+        ok = await row.handler(visit, command)
+    except Exception as error:
+        refusal = refusal_of(error)
+        metrics.COMMANDS.labels(name, refusal.code).inc()
+        return Refused(command.id, refusal)
+    metrics.COMMANDS.labels(name, "ok").inc()
+    return Accepted(command.id, ok)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What a client is told of an error; one that nobody foresaw is logged, and told nothing about."""
+    code, detail = getattr(error, "code", None), getattr(error, "detail", None)
+    retry_after_ms = getattr(error, "retry_after_ms", None)
+    if not (isinstance(code, str) and code in KINDS and isinstance(detail, str)):
+        if isinstance(error, (RedisError, OSError, TimeoutError)):
+            code, detail, retry_after_ms = "unavailable", "The server's memory does not answer for the moment.", 1000
+        else:
+            log.error("a command failed", exc_info=error)
+            code, detail, retry_after_ms = "internal", "Something went wrong on our side.", None
+    return Refusal(code, detail, kind_of(code).temporary, msgspec.UNSET if retry_after_ms is None else retry_after_ms)

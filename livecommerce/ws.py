@@ -1,0 +1,255 @@
+"""``GET /ws/{stream_id}``: a viewer's connection, from its join to its close code.
+
+Everything that comes in is hostile: at most 16 KiB a message, a join within 10 s, a bounded rate of commands, a
+bounded number of them at work at once (then nothing more is read, and the client's own network holds it back).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from livecommerce import room_metrics as metrics
+from livecommerce.close_codes import CloseCode
+from livecommerce.commands import Accepted, Refused, Visit, carry_out, command_id, convert, read_command, refusal_of
+from livecommerce.context import CONTEXT, Context
+from livecommerce.frames import CODECS, JSON, Undecodable, pong
+from livecommerce.hub import Arrival
+from livecommerce.limits import Rate, RateLimiter
+from livecommerce.member import Member
+from livecommerce.problems import Problem
+from livecommerce.schema.commands import Join
+from livecommerce.tasks import stop
+from livecommerce.welcome import STREAM_ID, admission, welcome
+
+#: a message, at most
+MAX_MESSAGE_BYTES = 16 * 1024
+#: how long the first message may take
+JOIN_TIMEOUT_S = 10.0
+#: commands of one connection: in the long run a second, and at once
+COMMAND_RATE = Rate(20, 60)
+#: refusals for asking too fast, at once; who goes on gets 3503
+STRIKES = Rate(5, 200)
+#: commands of one connection at work at the same time
+AT_WORK = 8
+#: how long commands may go on working when their connection is gone
+FINISH_TIMEOUT_S = 5.0
+#: how long a close frame (and what waits before it) may take to leave, before the connection is cut
+CLOSE_GRACE_S = 5.0
+#: what the close codes of a refused join are
+_CLOSES = {
+    "token_invalid": CloseCode.BAD_TOKEN,
+    "token_expired": CloseCode.BAD_TOKEN,
+    "token_required": CloseCode.BAD_TOKEN,
+    "forbidden": CloseCode.BAD_TOKEN,
+    "banned": CloseCode.BANNED,
+    "stream_not_found": CloseCode.STREAM_ENDED,
+    "stream_ended": CloseCode.STREAM_ENDED,
+    "invalid": CloseCode.PROTOCOL_ERROR,
+}
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this module."""
+    return [web.get("/ws/{stream_id}", handle)]
+
+
+async def handle(request: web.Request) -> web.StreamResponse:
+    """One connection, for as long as it lasts."""
+    # One more than the limit: aiohttp refuses a message *of* its limit.
+    socket = web.WebSocketResponse(
+        compress=False,
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
+        protocols=tuple(CODECS),
+        autoping=False,
+        timeout=CLOSE_GRACE_S,
+    )
+    await socket.prepare(request)
+    connection = Connection(request, socket)
+    try:
+        await connection.serve()
+    finally:
+        await connection.aclose()
+    return socket
+
+
+class Connection:
+    """A WebSocket and what it is doing."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has left")
+        self._request = request
+        self._socket = socket
+        self._transport: asyncio.Transport = transport
+        self._context: Context = request.app[CONTEXT]
+        self._stream_id = request.match_info["stream_id"]
+        self._codec = CODECS.get(socket.ws_protocol or "", JSON)
+        self._loop = asyncio.get_running_loop()
+        self._member: Member | None = None
+        self._visit: Visit | None = None
+        self._rate, self._strikes = RateLimiter(COMMAND_RATE), RateLimiter(STRIKES)
+        self._free = asyncio.Semaphore(AT_WORK)
+        self._in_order = asyncio.Lock()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Join, then carry out commands until the connection ends."""
+        try:
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                first = await self._receive()
+        except TimeoutError:
+            self._close(CloseCode.PROTOCOL_ERROR)
+            return
+        if first is None or not await self._join(first):
+            return
+        while (message := await self._receive()) is not None:
+            if not await self._command(message):
+                return
+
+    async def aclose(self) -> None:
+        """Leave the room, let commands that are at work finish (within a time), and see the closing through."""
+        if self._member is not None:
+            self._member.leave()
+            metrics.CONNECTIONS.labels(self._codec.name).dec()
+        if self._commands:
+            # What was begun (a payment, say) should end; its reply has nowhere to go.
+            _, late = await asyncio.wait(self._commands, timeout=FINISH_TIMEOUT_S)
+            await stop(*late)
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> Any:
+        """The next decoded message; ``None`` when the connection is over (closed with 3503 for what is none)."""
+        while True:
+            frame = await self._socket.receive()
+            if self._member is not None:
+                self._member.last_heard_s = self._loop.time()
+            if frame.type is WSMsgType.PONG:
+                continue
+            if frame.type is WSMsgType.PING:
+                if self._rate.take("", self._loop.time()) is None:
+                    self._write(pong(frame.data))
+                continue
+            if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return None
+            try:
+                message = self._codec.decode(frame.data)
+            except Undecodable:
+                message = None
+            if not isinstance(message, dict):
+                self._close(CloseCode.PROTOCOL_ERROR)
+                return None
+            return message
+
+    # --- joining ------------------------------------------------------------------------------------------------
+
+    async def _join(self, message: dict[str, Any]) -> bool:
+        """Carry out the join; False when it was refused (the connection is closing then)."""
+        number = command_id(message)
+        if number is None or message.get("do") != "join":
+            self._close(CloseCode.PROTOCOL_ERROR)
+            return False
+        try:
+            join: Join = convert(message, Join)
+            await self._enter(join)
+        except Exception as error:
+            refusal = refusal_of(error)
+            self._write(self._codec.frame([self._codec.encode(Refused(number, refusal))]))
+            self._close(_CLOSES.get(refusal.code, CloseCode.UNAVAILABLE))
+            return False
+        return self._closing is None
+
+    async def _enter(self, join: Join) -> None:
+        identity = self._context.tokens.verify(join.token)
+        if not STREAM_ID.fullmatch(self._stream_id):
+            raise Problem("stream_not_found", "There is no such stream.")
+        visit = await admission(self._context, self._stream_id, identity)
+        member = Member(
+            self._transport,
+            self._codec,
+            user_id=identity.user_id,
+            roles=visit.roles,
+            expires_s=identity.expires_s,
+            shut=self._shut,
+            now_s=self._loop.time(),
+        )
+        arrival: Arrival = await self._context.hub.arrive(self._stream_id, member, epoch=join.epoch, offset=join.offset)
+        self._member = member
+        metrics.CONNECTIONS.labels(self._codec.name).inc()
+        ok = await welcome(self._request, visit, arrival)
+        await self._context.hub.settle(arrival, member, self._codec.encode(Accepted(join.id, ok)))
+        self._visit = visit
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
+    async def _command(self, message: dict[str, Any]) -> bool:
+        """Begin one command (waiting until one may begin); False when the connection is to end."""
+        assert self._visit is not None
+        try:
+            wait_ms = self._rate.take("", self._loop.time())
+            if wait_ms is not None:
+                if self._strikes.take("", self._loop.time()) is not None:
+                    self._close(CloseCode.PROTOCOL_ERROR)
+                    return False
+                raise Problem("rate_limited", "Too many commands on this connection.", retry_after_ms=wait_ms)
+            name, row, command = read_command(message)
+        except Problem as problem:
+            self._reply(Refused(command_id(message), refusal_of(problem)))
+            return True
+        await self._free.acquire()
+        task = self._loop.create_task(self._work(self._visit, name, row, command))
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+        return True
+
+    async def _work(self, visit: Visit, name: str, row: Any, command: Any) -> None:
+        try:
+            # Locks are fair and tasks begin in order: so do the commands that must keep theirs.
+            async with self._in_order if row.in_order else contextlib.nullcontext():
+                self._reply(await carry_out(visit, name, row, command))
+        finally:
+            self._free.release()
+
+    def _reply(self, reply: Accepted | Refused) -> None:
+        if self._member is not None:
+            try:
+                body = self._codec.encode(reply)
+            except (TypeError, ValueError, msgspec.MsgspecError) as error:
+                body = self._codec.encode(Refused(reply.re, refusal_of(error)))
+            self._member.send(body)
+
+    # --- closing ------------------------------------------------------------------------------------------------
+
+    def _write(self, frame: bytes) -> None:
+        """Write before (or without) being a member."""
+        if self._member is not None:
+            self._member.outbox.write(frame)
+        elif not self._transport.is_closing() and self._closing is None:
+            self._transport.write(frame)
+
+    def _close(self, code: CloseCode) -> None:
+        if self._member is not None:
+            self._member.close(code)
+        elif self._closing is None:
+            metrics.CLOSED.labels(str(int(code))).inc()
+            self._shut(code)
+
+    def _shut(self, code: CloseCode) -> None:
+        """Begin to close; :meth:`aclose` waits for it."""
+        if self._closing is None:
+            # A stalled reader would keep the socket (and half a megabyte) for ever.
+            self._loop.call_later(CLOSE_GRACE_S, self._transport.abort)
+            self._closing = self._loop.create_task(self._say_goodbye(code))
+
+    async def _say_goodbye(self, code: CloseCode) -> None:
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await self._socket.close(code=code, message=code.reason.encode(), drain=False)

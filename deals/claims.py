@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from deals import keys, metrics
 from deals.errors import DealNotFound
@@ -15,6 +16,8 @@ from deals.store import Store, order_head, read_order
 MOST_ORDERS_OF_BUYER = 50
 #: (buyer, deal) pairs that a worker remembers to have written down
 MOST_REMEMBERED = 100_000
+#: deals that a worker remembers to exist
+MOST_SEEN = 1000
 
 
 class ClaimDesk:
@@ -28,6 +31,7 @@ class ClaimDesk:
         self._now_ms = now_ms
         self._new_id = new_id
         self._remembered: dict[tuple[str, str, str], None] = {}
+        self._seen: dict[str, None] = {}
 
     def prepare(self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str) -> Claim:
         """A claim with the id of the order that it will be."""
@@ -40,15 +44,17 @@ class ClaimDesk:
         if not new:
             return
         member, now = f"{stream_id}.{deal_id}", self._now_ms()
-        # Only for a deal that exists: else anyone could fill the store with names of deals.
-        [exists] = await self._store.ask(("EXISTS", keys.deal(stream_id, deal_id)))
-        if not exists:
-            raise DealNotFound("There is no such deal here.")
+        if member not in self._seen:
+            # Only for a deal that exists: else anyone could fill the store with names of deals.
+            [exists] = await self._store.ask(("EXISTS", keys.deal(stream_id, deal_id)))
+            if not exists:
+                raise DealNotFound("There is no such deal here.")
+            self._seen[member] = None
+            _trim(self._seen, MOST_SEEN)
         users = {user for user, _, _ in new}
         await self._store.ask(*(("ZADD", keys.buyer(user), "NX", now, member) for user in users))
         self._remembered.update(dict.fromkeys(new))
-        while len(self._remembered) > MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
+        _trim(self._remembered, MOST_REMEMBERED)
 
     async def submit(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> Sequence[Outcome]:
         """Send one batch; an outcome each, in order. Raises redis-py's errors, and DealNotFound for the whole batch."""
@@ -68,3 +74,8 @@ def _outcome(claim: Claim, answer: bytes | int) -> Outcome:
     order = read_order(answer)
     metrics.CLAIMS.labels("accepted" if order.id.endswith(claim.ref) else "replayed").inc()
     return order
+
+
+def _trim(oldest_first: dict[Any, None], most: int) -> None:
+    while len(oldest_first) > most:
+        del oldest_first[next(iter(oldest_first))]

@@ -1,0 +1,123 @@
+"""Builders that say only what matters to a test, and eyes on what the scripts did."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from deals import keys
+from deals.models import Buyer, Deal, DealSpec, Money, Order
+from deals.payments import Declined
+from deals.scripts import RunScript
+from deals.service import DealService
+from livecommerce.ids import new_id
+
+
+def now_ms() -> int:
+    """Test and Valkey share one machine, hence one clock."""
+    return int(time.time() * 1000)
+
+
+def a_deal(**changes: Any) -> DealSpec:
+    """A deal of 10 units, 2 a buyer, for a minute, held for 30 s."""
+    spec = DealSpec("Lamp", Money(1999, "EUR"), stock=10, per_buyer_limit=2, duration_s=60, hold_s=30)
+    return msgspec.structs.replace(spec, **changes)
+
+
+def a_buyer(number: int | str = 1) -> Buyer:
+    return Buyer(f"user-{number}", f"Name {number}")
+
+
+async def open_deal(service: DealService, stream_id: str, **changes: Any) -> Deal:
+    deal = await service.create(stream_id, a_deal(**changes))
+    return await service.open(stream_id, deal.id)
+
+
+async def claim(service: DealService, deal: Deal, number: int | str = 1, units: int = 1, key: str = "k") -> Order:
+    return await service.claim(deal.stream_id, deal.id, buyer=a_buyer(number), units=units, key=key)
+
+
+async def tick(service: DealService, deal: Deal) -> None:
+    """Do what is due on a deal, as any worker's ticker would."""
+    await service._ticker.tick(deal.stream_id, deal.id)
+
+
+async def events(redis: Redis, stream_id: str) -> list[dict[str, Any]]:
+    """The room's numbered events."""
+    return [msgspec.json.decode(fields[b"e"]) for _, fields in await redis.xrange(keys.log(stream_id))]
+
+
+async def types(redis: Redis, stream_id: str) -> list[str]:
+    return [event["type"] for event in await events(redis, stream_id)]
+
+
+async def check_books(service: DealService, deal: Deal) -> Deal:
+    """The invariant, and the ledger agrees with the counts; returns the deal as it is."""
+    now = await service.deal(deal.stream_id, deal.id)
+    assert now.left >= 0
+    assert now.left + now.held + now.sold == now.stock
+    return now
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> Any:
+    """Poll an async condition until it is truthy."""
+    deadline = time.monotonic() + within_s
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.005)
+    return value
+
+
+class ScriptClock:
+    """A runner whose scripts see a clock that the test sets, in place of TIME."""
+
+    def __init__(self, run: RunScript, redis: Redis) -> None:
+        self._run = run
+        self._redis = redis
+        self.key = f"test:clock:{new_id()}"
+        self.now_ms = now_ms()
+
+    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        await self._redis.set(self.key, self.now_ms)
+        clock = f"now_ms = function() return tonumber(redis.call('GET', '{self.key}')) end\n"
+        return await self._run(clock + source, keys, args)
+
+
+class Till:
+    """A payment provider in memory that does what the test says; idempotent by order id, as real ones are."""
+
+    def __init__(self) -> None:
+        self.captures: dict[str, int] = {}
+        self.refunds: dict[str, int] = {}
+        self.calls: list[str] = []
+        self.gate: asyncio.Event | None = None
+        self.lose_capture_answer = False
+
+    async def authorise(self, order_id: str, amount: Money, token: str) -> str:
+        self.calls.append("authorise")
+        if self.gate is not None:
+            await self.gate.wait()
+        if token != "pm_ok":
+            raise Declined("no")
+        return "a"
+
+    async def capture(self, order_id: str, authorisation: str) -> None:
+        self.calls.append("capture")
+        if order_id not in self.captures:
+            self.captures[order_id] = 1
+        if self.lose_capture_answer:
+            raise ConnectionError("the answer was lost")
+
+    async def refund(self, order_id: str) -> None:
+        self.calls.append("refund")
+        if order_id in self.captures:
+            self.refunds[order_id] = self.refunds.get(order_id, 0) + 1
+
+    async def captured(self, order_id: str) -> bool:
+        self.calls.append("captured")
+        return order_id in self.captures and order_id not in self.refunds

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import secrets
-import socket
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from streams import answer as answers
+from streams.addresses import candidate_addresses
 from streams.broadcast import Broadcast
 from streams.counters import Counters
 from streams.events import EventLane, RelayEvents
@@ -82,7 +81,7 @@ class Relay:
 
     async def start(self) -> None:
         """Bind the UDP socket and begin."""
-        self._addresses = await _addresses(self._bind_host, self._advertise)
+        self._addresses = await candidate_addresses(self._bind_host, self._advertise)
         self._transport.open()
         self.port = self._transport.media.port
         self._lane.start()
@@ -112,7 +111,8 @@ class Relay:
         """Answer a WHIP offer; raises BadSdp or Full. An older publisher of the stream is replaced at once."""
         parsed = parse_offer(offer)
         chosen = answers.choose_publisher(parsed)
-        self._room("publish")
+        existing = self._broadcasts.get(stream_id)
+        self._room("publish", replaced=int(existing is not None and existing.publisher is not None))
         broadcast = self._broadcast(stream_id)
         peer = Publisher(
             self._transport,
@@ -204,10 +204,10 @@ class Relay:
 
     # inside
 
-    def _room(self, kind: str) -> None:
+    def _room(self, kind: str, *, replaced: int = 0) -> None:
         if self._task is None:
             raise Full("The relay is not running.", retry_after_ms=RETRY_AFTER_MS)
-        if self._count[kind] >= self._max[kind]:
+        if self._count[kind] - replaced >= self._max[kind]:
             raise Full("This worker serves as many media sessions as it may.", retry_after_ms=RETRY_AFTER_MS)
 
     def _broadcast(self, stream_id: str) -> Broadcast:
@@ -293,26 +293,3 @@ class Relay:
 
 def _tags(if_match: str) -> list[str]:
     return [tag.strip() for tag in if_match.split(",")]
-
-
-async def _addresses(bind_host: str, advertise: Sequence[str]) -> tuple[str, ...]:
-    """The addresses for our candidates: numbers as they are, names resolved; by default what the socket is bound to."""
-    found: dict[str, None] = {}
-    loop = asyncio.get_running_loop()
-    for name in advertise or [bind_host]:
-        try:
-            wildcard = ipaddress.ip_address(name).is_unspecified
-        except ValueError:
-            infos = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-            found.update((str(info[4][0]), None) for info in infos)
-        else:
-            found.update(dict.fromkeys(_own_addresses() if wildcard else [name]))
-    return tuple(found)
-
-
-def _own_addresses() -> list[str]:
-    """The address of the default route (found without sending anything), then loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-        probe.connect(("192.0.2.1", 9))
-        return list(dict.fromkeys([str(probe.getsockname()[0]), "127.0.0.1"]))
-    return ["127.0.0.1"]

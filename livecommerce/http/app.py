@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
+from livecommerce import sse, ws
 from livecommerce.context import CONTEXT, Context
 from livecommerce.http import health, media, pages, schema
 from livecommerce.http.access import GATE, Gate
@@ -46,7 +46,7 @@ def build_app(context: Context, *, limits: Limits | None = None) -> web.Applicat
     app.on_response_prepare.append(dress)
     app.cleanup_ctx.append(_proxy)
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
-    app.add_routes([*_rooms(), *schema.routes(ENDPOINTS), *pages.routes()])
+    app.add_routes([*ws.routes(), *sse.routes(), *schema.routes(ENDPOINTS), *pages.routes()])
     app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
     return app
 
@@ -55,12 +55,3 @@ async def _proxy(app: web.Application) -> AsyncIterator[None]:
     await app[PROXY].start()
     yield
     await app[PROXY].aclose()
-
-
-def _rooms() -> list[web.RouteDef]:
-    # Until the rooms land, the edge works without them.
-    try:
-        modules = [importlib.import_module(f"livecommerce.{name}") for name in ("ws", "sse")]
-    except ModuleNotFoundError:
-        return []
-    return [route for module in modules for route in module.routes()]

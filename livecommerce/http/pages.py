@@ -26,7 +26,8 @@ CSP: Final = "; ".join(
         "frame-ancestors 'self'",
     )
 )
-_TYPES: Final = {
+#: what may be served, by the end of its name
+TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -59,7 +60,7 @@ class WebFiles:
         try:
             # resolve() follows links and "..": whatever ends up outside the folder is not ours to give
             path = (self._folder / name).resolve()
-            if not path.is_relative_to(self._folder) or path.suffix not in _TYPES or not path.is_file():
+            if not path.is_relative_to(self._folder) or path.suffix not in TYPES or not path.is_file():
                 raise Problem("not_found", "There is no such page.")
             body, etag = self._read(path)
         except (OSError, ValueError):  # a name no file can have: too long, a NUL byte
@@ -67,7 +68,7 @@ class WebFiles:
         headers = {**_ALWAYS, "ETag": f'"{etag}"'}
         if etag in {tag.value for tag in request.if_none_match or ()}:
             return web.Response(status=304, headers=headers)
-        return web.Response(body=body, headers={**headers, "Content-Type": _TYPES[path.suffix]})
+        return web.Response(body=body, headers={**headers, "Content-Type": TYPES[path.suffix]})
 
     def _read(self, path: Path) -> tuple[bytes, str]:
         stat = path.stat()

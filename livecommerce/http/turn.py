@@ -21,7 +21,9 @@ def ice_server_links(turn_url: str, turn_secret: str, *, user_id: str, now_s: in
     # HMAC-SHA1 is that draft's; a quoted user id keeps the header one line of ASCII.
     username = f"{now_s + TTL_S}:{quote(user_id, safe='')}"
     password = base64.b64encode(hmac.digest(turn_secret.encode(), username.encode(), "sha1")).decode()
-    urls = [turn_url] if "?" in turn_url else [f"{turn_url}?transport={t}" for t in ("udp", "tcp")]
+    # TURN over TLS is TCP alone; browsers know no DTLS to a TURN server.
+    transports = ("tcp",) if turn_url.startswith("turns:") else ("udp", "tcp")
+    urls = [turn_url] if "?" in turn_url else [f"{turn_url}?transport={t}" for t in transports]
     return [
         f'<{url}>; rel="ice-server"; username="{username}"; credential="{password}"; credential-type="password"'
         for url in urls

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import jwt
 import pytest
 
@@ -57,6 +59,28 @@ def test_a_token_says_what_was_minted_until_it_expires() -> None:
     with pytest.raises(Problem) as refused:
         authority.verify(old)
     assert refused.value.code == "token_expired"
+
+
+def test_a_remembered_token_still_expires() -> None:
+    now_s = time.time()
+    authority = TokenAuthority(SECRET, now_s=lambda: now_s)
+    token = authority.mint("u1", "Ann", ["buy"], ttl_s=60)
+    assert authority.verify(token) == authority.verify(token)
+    now_s += 61
+    with pytest.raises(Problem) as refused:
+        authority.verify(token)
+    assert refused.value.code == "token_expired"
+
+
+def test_only_good_tokens_are_remembered_and_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecommerce.auth.MAX_REMEMBERED", 2)
+    authority = TokenAuthority(SECRET)
+    tokens = [authority.mint(f"u{n}", "Ann", ["buy"]) for n in range(3)]
+    assert [authority.verify(t).user_id for t in tokens + tokens] == ["u0", "u1", "u2"] * 2
+    for _ in range(2):
+        with pytest.raises(Problem):
+            authority.verify(tokens[0] + "x")
+    assert len(authority._verified) == 2
 
 
 def test_an_unknown_grant_allows_nothing_and_a_long_name_is_cut() -> None:

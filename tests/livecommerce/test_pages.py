@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from livecommerce.http.pages import CSP, routes
+from livecommerce.http.pages import CSP, TYPES, WEB, routes
 from tests.livecommerce.edge import EdgeWorker
 
 
@@ -110,6 +111,21 @@ async def test_the_real_application_dresses_pages_and_refusals(edge: EdgeWorker)
         "not_found",
         "default-src 'none'; frame-ancestors 'none'",
     )
+
+
+async def test_every_file_a_page_names_is_served(edge: EdgeWorker) -> None:
+    found = 0
+    for page in WEB.glob("*.html"):
+        for path in re.findall(r'(?:src|href)="(/[^"#?]*)"', page.read_text("utf-8")):
+            found += 1
+            answer = await edge.ask("HEAD", path)
+            assert answer.status == 200, f"{page.name} names {path}"
+    assert found > 3
+
+
+def test_every_kind_of_file_in_the_folder_has_its_media_type() -> None:
+    kinds = {f.suffix for f in WEB.rglob("*") if f.is_file() and f.suffix not in (".py", ".md")}
+    assert kinds <= set(TYPES)
 
 
 async def test_many_at_once_get_the_same_file(site: tuple[str, Path]) -> None:

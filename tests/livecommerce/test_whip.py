@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from livecommerce import keys
+from livecommerce.http.turn import ice_server_links
 from tests.livecommerce.edge import OFFER, EdgeWorker, edge_worker
 
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -126,6 +127,21 @@ async def test_turn_servers_are_told_with_credentials_that_expire(redis: Redis) 
         assert 0 < int(expires_s) - edge.context.clock.now_ms() // 1000 <= 12 * 3600
         expected = base64.b64encode(hmac.digest(b"shared", named["username"].encode(), "sha1")).decode()
         assert named["credential"] == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("turn:t:3478", ["turn:t:3478?transport=udp", "turn:t:3478?transport=tcp"]),
+        ("turns:t:5349", ["turns:t:5349?transport=tcp"]),
+        ("turn:t:3478?transport=tcp", ["turn:t:3478?transport=tcp"]),
+        ("", []),
+    ],
+)
+def test_each_way_to_a_turn_server_is_told(url: str, told: list[str]) -> None:
+    links = ice_server_links(url, "shared", user_id='a"\r\n;b', now_s=0)
+    assert [link[1:].partition(">")[0] for link in links] == told
+    assert all(link.isprintable() and link.count('"') == 8 for link in links), "a user's id cannot break the header"
 
 
 async def test_a_preflight_says_what_a_player_needs(edge: EdgeWorker) -> None:

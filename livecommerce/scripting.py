@@ -28,7 +28,7 @@ class ScriptRunner:
     """
 
     def __init__(self, redis: Redis, *, timeout_s: float = 5.0) -> None:
-        self._redis = redis
+        self._redis: Any = redis  # redis-py gives execute_command no annotations
         self._timeout_s = timeout_s
         self._compiled: dict[str, tuple[str, str]] = {}
 

@@ -12,7 +12,7 @@ from livecommerce.http import health, media, pages, schema
 from livecommerce.http.access import GATE, Gate
 from livecommerce.http.api import claims, deals, guest, orders, products, streams
 from livecommerce.http.bodies import MAX_SDP_BYTES
-from livecommerce.http.endpoints import Endpoint
+from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
 from livecommerce.http.middlewares import admission, dress, errors
 from livecommerce.http.proxy import PROXY, WorkerProxy
@@ -28,6 +28,32 @@ ENDPOINTS: Sequence[Endpoint] = (
     *orders.ENDPOINTS,
     *media.ENDPOINTS,
     *health.ENDPOINTS,
+)
+
+#: the rooms' routes, for the document alone: ``ws`` and ``sse`` add them to the router themselves
+ROOMS: Sequence[Endpoint] = (
+    Endpoint(
+        "GET",
+        "/ws/{stream_id}",
+        ws.handle,
+        "Join a room by WebSocket; see /asyncapi.json",
+        "rooms",
+        {101: ()},
+    ),
+    Endpoint(
+        "GET",
+        "/sse/{stream_id}",
+        sse.handle,
+        "Follow a room as server-sent events, read-only; a token in the header or the query",
+        "rooms",
+        {200: (Body(None, "text/event-stream"),)},
+        needs="watch",
+        refusals=("stream_not_found", "banned"),
+        parameters=(
+            ("token", "query", False, {"type": "string"}, "For EventSource, which cannot send a header."),
+            ("Last-Event-ID", "header", False, {"type": "string"}, "`<epoch>:<offset>` of the last numbered event."),
+        ),
+    ),
 )
 
 
@@ -46,7 +72,7 @@ def build_app(context: Context, *, limits: Limits | None = None) -> web.Applicat
     app.on_response_prepare.append(dress)
     app.cleanup_ctx.append(_proxy)
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
-    app.add_routes([*ws.routes(), *sse.routes(), *schema.routes(ENDPOINTS), *pages.routes()])
+    app.add_routes([*ws.routes(), *sse.routes(), *schema.routes([*ENDPOINTS, *ROOMS]), *pages.routes()])
     app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
     return app
 

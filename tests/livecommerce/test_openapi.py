@@ -7,21 +7,21 @@ from typing import Any
 import jsonschema
 import pytest
 
-from livecommerce.http.app import ENDPOINTS
+from livecommerce.http.app import ENDPOINTS, ROOMS
 from livecommerce.http.openapi import openapi, operation_id, refusals_of
 from livecommerce.problems import KINDS
 from tests.api import DEAL
 from tests.livecommerce.edge import EdgeWorker
 from tests.livecommerce.test_http_api import open_deal
 
-#: what is not part of the JSON and media contract: documents, pages, sockets (asyncapi), workers among themselves
-NOT_OPERATIONS = ("/openapi.json", "/asyncapi.json", "/assets/", "/ws/", "/sse/", "/internal/", "/watch/")
+#: what is not part of the contract: the documents themselves, pages, workers among themselves
+NOT_OPERATIONS = ("/openapi.json", "/asyncapi.json", "/assets/", "/internal/", "/watch/")
 PAGES = {"/", "/studio", "/favicon.ico"}
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return openapi(ENDPOINTS, version="1.2.3")
+    return openapi([*ENDPOINTS, *ROOMS], version="1.2.3")
 
 
 def references(node: Any) -> set[str]:
@@ -49,7 +49,7 @@ async def test_every_route_is_described_and_nothing_else(edge: EdgeWorker) -> No
 def test_it_is_openapi_3_1_in_form(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     assert document["info"]["version"] == "1.2.3"
-    ids = [operation_id(e) for e in ENDPOINTS]
+    ids = [operation_id(e) for e in (*ENDPOINTS, *ROOMS)]
     assert len(set(ids)) == len(ids)
     for path, operations in document["paths"].items():
         for operation in operations.values():

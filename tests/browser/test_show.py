@@ -80,6 +80,7 @@ async def go_live(page: Page, url: str) -> str:
     """The host signs in, creates a stream and goes live; the stream's id."""
     await page.goto(f"{url}/studio")
     await page.get_by_test_id("studio-name").fill("Hanna")
+    await page.get_by_test_id("studio-sign-in").click()
     await page.get_by_test_id("studio-title").fill("Mugs tonight")
     await page.get_by_test_id("create-stream").click()
     await page.get_by_test_id("go-live").click()

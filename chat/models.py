@@ -97,8 +97,8 @@ def _visible(character: str) -> bool:
 
 #: letters and digits that look like a Latin letter: the common ones of Unicode TR39's confusables, and "leet"
 _LOOKALIKES = str.maketrans(
-    "аеорсухіјѕԁһкмтвнαοενιρτυχκ0134578@$!|",
-    "aeopcyxijsdhkmtbhaoeviptuxkoieastbasil",
+    "аеорсухіјѕԁһкмтвнαοενιρτυχκ0134578@$|",
+    "aeopcyxijsdhkmtbhaoeviptuxkoieastbasl",
 )
 
 

@@ -1,0 +1,295 @@
+"""Rooms over two workers and under trouble: no gap, no double, and everything heals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from livecommerce import hub as hub_module
+from livecommerce import keys
+from livecommerce.hub import Hub
+from livecommerce.room_log import RING_EVENTS
+from livecommerce.scripting import ScriptRunner
+from tests.livecommerce.rooms import RoomWorker, Viewer, eventually, room_worker
+
+
+@pytest.fixture
+async def workers(valkey_url: str) -> AsyncIterator[tuple[RoomWorker, RoomWorker]]:
+    async with room_worker(valkey_url) as one, room_worker(valkey_url) as two:
+        yield one, two
+
+
+async def kill_subscribers(redis: Redis) -> int:
+    """CLIENT KILL TYPE pubsub: every worker's bus is cut."""
+    return int(await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub"))
+
+
+async def test_two_workers_tell_one_story(workers: tuple[RoomWorker, RoomWorker]) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    ann, bob = await one.join(stream_id, "ann"), await two.join(stream_id, "bob")
+    for n in range(5):
+        assert "ok" in await (ann, bob)[n % 2].do("chat.send", text=f"line {n}")
+    for viewer in (ann, bob):
+        await viewer.until(lambda v=viewer: 5 in v.offsets)
+    assert ann.numbered == bob.numbered
+    assert ann.offsets == [1, 2, 3, 4, 5]
+
+
+async def test_a_viewer_changes_the_worker_and_misses_nothing(workers: tuple[RoomWorker, RoomWorker]) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    await one.say(stream_id, "one", "two", "three")
+    ann = await one.join(stream_id)
+    await ann.until(lambda: 3 in ann.offsets)
+    again = await two.join(stream_id, epoch=ann.joined["epoch"], offset=1)
+    assert again.joined["recovered"] is True
+    await again.until(lambda: 3 in again.offsets)
+    assert again.offsets == [2, 3]
+
+
+async def test_a_ban_and_a_private_event_find_the_user_on_the_other_worker(
+    workers: tuple[RoomWorker, RoomWorker],
+) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    host, bad, also_bad = await one.host(stream_id), await one.join(stream_id, "bad"), await two.join(stream_id, "bad")
+    assert "ok" in await host.do("chat.ban", user_id="bad")
+    assert [await v.until_closed() for v in (bad, also_bad)] == [3501, 3501]
+
+
+async def test_reactions_of_both_workers_are_summed_for_both(workers: tuple[RoomWorker, RoomWorker]) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    ann, bob = await one.join(stream_id, "ann"), await two.join(stream_id, "bob")
+    await asyncio.gather(
+        *(ann.do("chat.react", kind="heart", count=2) for _ in range(1)), bob.do("chat.react", kind="wow")
+    )
+
+    def told(viewer: Viewer) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for event in viewer.events:
+            if event["type"] == "reactions":
+                for kind, count in event["data"].items():
+                    sums[kind] = sums.get(kind, 0) + count
+        return sums
+
+    for viewer in (ann, bob):
+        await viewer.until(lambda v=viewer: told(v) == {"heart": 2, "wow": 1})
+
+
+async def test_a_cut_bus_heals_and_what_was_said_meanwhile_is_read_from_the_log(
+    workers: tuple[RoomWorker, RoomWorker], redis: Redis
+) -> None:
+    one, _ = workers
+    stream_id = await one.stream()
+    ann = await one.join(stream_id)
+    before = one.context.hub.bus.connections
+    for round_ in range(3):
+        assert await kill_subscribers(redis) >= 1
+        await one.say(stream_id, *(f"line {round_}.{n}" for n in range(20)))
+        async with asyncio.timeout(3):
+            await ann.until(lambda r=round_: (r + 1) * 20 in ann.offsets)
+    assert ann.offsets == list(range(1, 61))
+    await eventually(lambda: one.context.hub.bus.connections > before)
+
+
+async def test_silent_pub_sub_is_noticed_by_positions(workers: tuple[RoomWorker, RoomWorker], redis: Redis) -> None:
+    one, _ = workers
+    stream_id = await one.stream()
+    ann = await one.join(stream_id)
+    # As after a failover: the connection answers, but nothing is published to it any more.
+    connection: Any = one.context.hub.bus._connection
+    await connection.send_command("SUNSUBSCRIBE", keys.log(stream_id), check_health=False)
+    await asyncio.sleep(0.05)
+    await one.say(stream_id, "did you hear?")
+    async with asyncio.timeout(5):
+        await ann.until(lambda: ann.offsets == [1])
+    await eventually(lambda: one.context.hub.bus.connections > 1, "the bus reconnects")
+    await one.say(stream_id, "and now?")
+    await ann.until(lambda: ann.offsets == [1, 2])
+
+
+async def test_a_log_that_was_lost_closes_with_3010_and_begins_a_new_epoch(
+    workers: tuple[RoomWorker, RoomWorker], redis: Redis
+) -> None:
+    one, _ = workers
+    stream_id = await one.stream()
+    await one.say(stream_id, "one", "two", "three")
+    ann = await one.join(stream_id)
+    await ann.until(lambda: 3 in ann.offsets)
+    await redis.delete(keys.room(stream_id), keys.log(stream_id))
+    await one.say(stream_id, "a new story")
+    assert await ann.until_closed() == 3010
+    again = await one.join(stream_id, epoch=ann.joined["epoch"], offset=3)
+    assert again.joined["recovered"] is False
+    assert again.joined["epoch"] != ann.joined["epoch"]
+    await again.until(lambda: again.texts == ["a new story"])
+
+
+async def test_a_log_that_was_lost_in_silence_is_noticed_too(
+    workers: tuple[RoomWorker, RoomWorker], redis: Redis
+) -> None:
+    one, _ = workers
+    stream_id = await one.stream()
+    await one.say(stream_id, "one")
+    ann = await one.join(stream_id)
+    await redis.delete(keys.room(stream_id), keys.log(stream_id))
+    assert await ann.until_closed() == 3010
+
+
+async def test_deep_recovery_reads_the_log_once_for_all_who_ask(valkey_url: str) -> None:
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        total = RING_EVENTS + 300
+        await worker.say(stream_id, *(f"line {n}" for n in range(total)))
+        first = await worker.join(stream_id)
+        epoch, reads = first.joined["epoch"], worker.context.hub.log.reads
+        deep = await asyncio.gather(*(worker.join(stream_id, f"u{n}", epoch=epoch, offset=10) for n in range(10)))
+        for viewer in deep:
+            assert viewer.joined["recovered"] is True
+            await viewer.until(lambda v=viewer: total in v.offsets)
+            assert viewer.offsets == list(range(11, total + 1))
+        assert worker.context.hub.log.reads - reads <= 3
+        shallow = await worker.join(stream_id, epoch=epoch, offset=total - 500)
+        reads = worker.context.hub.log.reads
+        assert shallow.joined["recovered"] is True
+        assert worker.context.hub.log.reads == reads, "the ring is enough"
+
+
+async def test_beyond_the_log_the_newest_fifty_come_instead(valkey_url: str, redis: Redis) -> None:
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        await worker.say(stream_id, *(f"line {n}" for n in range(100)))
+        await redis.xtrim(keys.log(stream_id), maxlen=70, approximate=False)
+        epoch = (await worker.join(stream_id)).joined["epoch"]
+        viewer = await worker.join(stream_id, epoch=epoch, offset=10)
+        assert (viewer.joined["recovered"], viewer.joined["offset"]) == (False, 100)
+        await viewer.until(lambda: viewer.offsets == list(range(51, 101)))
+        edge = await worker.join(stream_id, epoch=epoch, offset=30)
+        assert edge.joined["recovered"] is True
+        await edge.until(lambda: edge.offsets == list(range(31, 101)))
+
+
+async def test_a_viewer_who_does_not_read_is_closed_with_3008_and_recovers_whole(valkey_url: str) -> None:
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        slow, quick = await worker.join(stream_id, "slow"), await worker.join(stream_id, "quick")
+        slow_member, quick_member = worker.context.hub.room(stream_id).tick.joined  # type: ignore[union-attr]
+        # A small send buffer instead of the kernel's generous one; the client stops reading from its socket.
+        sock = slow_member.outbox.transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        slow.socket._conn.transport.pause_reading()  # type: ignore[union-attr]
+        sent = 0
+        async with asyncio.timeout(30):
+            while slow_member.closing is None:
+                await worker.say(stream_id, *("x" * 6000 for _ in range(10)))
+                sent += 10
+                await quick.until(lambda n=sent: n in quick.offsets)
+        assert slow_member.closing == 3008
+        assert not quick_member.closing
+        slow.socket._conn.transport.resume_reading()  # type: ignore[union-attr]
+        assert await slow.until_closed() == 3008
+        assert slow.offsets == list(range(1, len(slow.offsets) + 1)), "what came before the close is whole"
+        again = await worker.join(
+            stream_id, "slow", epoch=slow.joined["epoch"], offset=slow.offsets[-1] if slow.offsets else 0
+        )
+        assert again.joined["recovered"] is True
+        await again.until(lambda: sent in again.offsets)
+        assert slow.offsets + again.offsets == list(range(1, sent + 1))
+        assert quick.offsets == list(range(1, sent + 1))
+
+
+async def test_a_busy_room_joins_events_into_few_frames_and_an_idle_one_does_not_wait(valkey_url: str) -> None:
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        ann = await worker.join(stream_id)
+        frames = len(ann.frames)
+        await asyncio.gather(*(worker.say(stream_id, f"line {n}") for n in range(300)))
+        await ann.until(lambda: 300 in ann.offsets)
+        assert len(ann.frames) - frames < 100
+        assert ann.offsets == list(range(1, 301))
+
+
+async def test_an_empty_room_closes_after_a_while_and_opens_again(valkey_url: str, redis: Redis) -> None:
+    async with room_worker(valkey_url, linger_s=0.0) as worker:
+        stream_id = await worker.stream()
+        channel = keys.log(stream_id)
+        for _ in range(2):
+            ann = await worker.join(stream_id)
+            assert (await redis.pubsub_shardnumsub(channel))[0][1] == 1
+            await ann.socket.close()
+            await eventually(lambda: worker.context.hub.room(stream_id) is None, "the room closes")
+            await _unsubscribed(redis, channel)
+
+
+async def _unsubscribed(redis: Redis, channel: str) -> None:
+    for _ in range(500):
+        if (await redis.pubsub_shardnumsub(channel))[0][1] == 0:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("somebody still listens")
+
+
+async def test_without_valkey_a_join_is_told_to_come_back(redis: Redis) -> None:
+    away = Redis.from_url("unix:///nonexistent/valkey.sock")
+    hub = Hub(away, ScriptRunner(away))
+    await hub.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hub_module, "OPEN_TIMEOUT_S", 0.1)
+            with pytest.raises(Exception, match="cannot be reached") as refused:
+                await hub.arrive("s", None)  # type: ignore[arg-type]
+        assert refused.value.code == "unavailable"  # type: ignore[attr-defined]
+        assert hub.room("s") is None
+    finally:
+        await hub.aclose()
+        await hub.aclose()
+
+
+async def test_a_message_of_no_known_form_harms_nobody(workers: tuple[RoomWorker, RoomWorker], redis: Redis) -> None:
+    one, _ = workers
+    stream_id = await one.stream()
+    ann = await one.join(stream_id)
+    for nonsense in (b"", b"x", b"n", b"n{}", b"nnot json", b"p[]", b"p{}", b"l", b'l{"slot":1}', b"\xff" * 100):
+        await redis.spublish(keys.log(stream_id), nonsense)
+    await one.say(stream_id, "still here")
+    await ann.until(lambda: ann.texts == ["still here"])
+
+
+async def test_private_events_between_the_position_and_the_reply_are_kept(valkey_url: str) -> None:
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        deals = worker.context.deals
+        reading, go_on = asyncio.Event(), asyncio.Event()
+        original = deals.products
+
+        async def slow_products(wanted: str) -> Any:
+            reading.set()
+            await go_on.wait()
+            return await original(wanted)
+
+        with contextlib.ExitStack() as stack:
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(deals, "products", slow_products)
+            joining = asyncio.create_task(worker.join(stream_id))
+            await reading.wait()
+            await worker.context.run_script(
+                "return tell(KEYS[1], 'ann', 'order.updated', ARGV[1])",
+                [keys.log(stream_id)],
+                [msgspec.json.encode({"order": None})],
+            )
+            await worker.say(stream_id, "meanwhile")
+            go_on.set()
+            ann = await joining
+        await ann.event("order.updated")
+        await ann.until(lambda: ann.texts == ["meanwhile"])
+        assert ann.joined["offset"] == 0
+        assert ann.offsets == [1]

@@ -1,0 +1,125 @@
+"""The slow-viewer policy, with a transport whose buffer the test fills."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from livecommerce.close_codes import CloseCode, documentation
+from livecommerce.frames import JSON, Batch, Item
+from livecommerce.member import HELD_MAX, Member
+from livecommerce.outbox import CLOSE_BYTES, WITHHOLD_BYTES
+
+
+class Wire:
+    """A transport that keeps what was written."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.waiting = 0
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.frames.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+    @property
+    def types(self) -> list[str]:
+        """Types of all events written (frames here are short: two bytes of header, or four)."""
+        found: list[str] = []
+        for frame in self.frames:
+            event = json.loads(frame[2:] if frame[1] < 126 else frame[4:])
+            found += [e["type"] for e in (event if isinstance(event, list) else [event])]
+        return found
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def closed() -> list[CloseCode]:
+    return []
+
+
+@pytest.fixture
+def member(wire: Wire, closed: list[CloseCode]) -> Member:
+    made = Member(wire, JSON, user_id="ann", roles=(), expires_s=2e9, shut=closed.append, now_s=0)
+    made.held = None
+    return made
+
+
+NUMBERED = [Item(b'{"offset":7,"type":"chat.message"}', 7)]
+LATEST = [Item(b'{"type":"viewers","as_of":7}')]
+
+
+def test_a_viewer_that_keeps_up_gets_everything(wire: Wire, member: Member) -> None:
+    wire.waiting = WITHHOLD_BYTES
+    assert member.deliver(Batch(NUMBERED, LATEST), LATEST) == 2
+    assert wire.types == ["chat.message", "viewers"]
+
+
+def test_a_slow_viewer_gets_numbered_events_only_and_the_newest_values_later(wire: Wire, member: Member) -> None:
+    wire.waiting = WITHHOLD_BYTES + 1
+    member.deliver(Batch(NUMBERED, LATEST), LATEST)
+    member.deliver(Batch((), LATEST), LATEST)
+    assert wire.types == ["chat.message"]
+    wire.waiting = 0
+    newest = [Item(b'{"type":"deal.stock","as_of":9}')]
+    member.deliver(Batch((), ()), newest)
+    member.deliver(Batch((), ()), newest)
+    assert wire.types == ["chat.message", "deal.stock"]
+
+
+def test_a_viewer_far_behind_is_closed_and_nothing_follows(wire: Wire, member: Member, closed: list[CloseCode]) -> None:
+    wire.waiting = CLOSE_BYTES + 1
+    member.deliver(Batch(NUMBERED, ()), ())
+    member.deliver(Batch(NUMBERED, ()), ())
+    assert not member.send(b"{}")
+    member.close(CloseCode.BANNED)
+    assert closed == [CloseCode.SLOW_CONSUMER]
+    assert wire.frames == []
+
+
+def test_a_connection_that_is_gone_is_not_written_to(wire: Wire, member: Member) -> None:
+    wire.closing = True
+    assert member.deliver(Batch(NUMBERED, LATEST), LATEST) == 0
+    assert not member.send(b"{}")
+    assert wire.frames == []
+
+
+def test_private_events_wait_for_the_join_within_bounds(wire: Wire, member: Member, closed: list[CloseCode]) -> None:
+    member.held = []
+    for _ in range(HELD_MAX):
+        member.tell(LATEST[0])
+    assert (wire.frames, closed) == ([], [])
+    member.tell(LATEST[0])
+    assert closed == [CloseCode.POSITION_LOST]
+
+
+async def test_a_sender_waits_until_there_is_room_again(wire: Wire, member: Member) -> None:
+    wire.waiting = WITHHOLD_BYTES + 1
+    waiting = asyncio.create_task(member.outbox.drained(10))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    wire.waiting = 0
+    assert await waiting
+    wire.waiting = WITHHOLD_BYTES + 1
+    assert not await member.outbox.drained(0.02)
+
+
+def test_the_close_codes_say_who_should_come_back() -> None:
+    assert all(code.come_back == (3000 <= code < 3500) for code in CloseCode)
+    assert all(f"| {code.value} |" in documentation() for code in CloseCode)
+    assert all(len(code.reason.encode()) <= 123 for code in CloseCode), "RFC 6455 §5.5: a close frame's bound"

@@ -52,6 +52,7 @@ class Broadcast:
             for kind, track in self.tracks.items()
         }
         self._keyframes = KeyframeRequests()
+        self._keyframe_timestamp: int | None = None
         self._pending: list[Packet] = []
         self._hold: asyncio.TimerHandle | None = None
         self._codecs: dict[str, Codec] = {}
@@ -109,9 +110,11 @@ class Broadcast:
             self.audiences["audio"].send((packet,), packet.arrived_s)
             return
         self._pending.append(packet)
-        if packet.keyframe:
+        if packet.keyframe and packet.timestamp != self._keyframe_timestamp:
+            self._keyframe_timestamp = packet.timestamp
             publisher.counters.keyframes_received += 1
-            self._keyframes.satisfied()
+            self._keyframes.arrived(packet.arrived_s)
+            self.audiences["video"].cache.deaf = self._keyframes.deaf
         if packet.marker or len(self._pending) >= MAX_SEGMENTS:
             self._flush()
         elif self._hold is None:
@@ -164,9 +167,7 @@ class Broadcast:
             self._stopped()
         if self.publisher is not None:
             self.publisher.tick(now_s)
-            if self.audiences["video"].waiting:
-                self.want_keyframe()
-            elif self._keyframes.due(now_s):
+            if self._keyframes.due(now_s, wanted=bool(self.audiences["video"].waiting)):
                 self.publisher.ask_keyframe()
         phase = self._ticks % REPORT_TICKS
         unix_s = time.time()

@@ -10,6 +10,11 @@ REQUEST_INTERVAL_S = 0.5
 MAX_AGE_S = 1.0
 #: about 4 s of 2 Mbit/s: more is not replayed
 MAX_BYTES = 1 << 20
+#: a keyframe that comes later than this after a request is no answer to it
+ANSWER_S = 1.0
+#: FFmpeg's WHIP ignores requests: joiners of such a host start from an older keyframe rather than from none
+MAX_AGE_DEAF_S = 10.0
+MAX_BYTES_DEAF = 4 << 20
 
 
 class KeyframeRequests:
@@ -19,6 +24,9 @@ class KeyframeRequests:
         self._interval_s = interval_s
         self._sent_s: float | None = None
         self._trailing = False
+        self._unanswered_s: float | None = None
+        #: whether the host let the last request pass
+        self.deaf = False
         self.asked = 0
         self.sent = 0
 
@@ -31,27 +39,36 @@ class KeyframeRequests:
         self._send(now_s)
         return True
 
-    def due(self, now_s: float) -> bool:
-        """Whether the trailing request is to be sent now."""
-        if not self._trailing or self._sent_s is None or now_s - self._sent_s < self._interval_s:
+    def due(self, now_s: float, *, wanted: bool = False) -> bool:
+        """Whether the trailing request, or one that somebody still waits for, is to be sent now."""
+        if not (self._trailing or wanted):
+            return False
+        if self._sent_s is not None and now_s - self._sent_s < self._interval_s:
             return False
         self._send(now_s)
         return True
 
-    def satisfied(self) -> None:
+    def arrived(self, now_s: float) -> None:
         """A keyframe began: who asked before it needs no other."""
         self._trailing = False
+        if self._unanswered_s is not None:
+            self.deaf = now_s - self._unanswered_s > ANSWER_S
+            self._unanswered_s = None
 
     def _send(self, now_s: float) -> None:
         self._trailing = False
         self._sent_s = now_s
         self.sent += 1
+        if self._unanswered_s is None:
+            self._unanswered_s = now_s
 
 
 class KeyframeCache:
     """The newest keyframe and all that followed it, while it is young and small enough to be worth replaying."""
 
     def __init__(self) -> None:
+        #: whether the host answers no keyframe requests, so that an old keyframe is better than none
+        self.deaf = False
         self.packets: list[Packet] = []
         self._bytes = 0
         self._began_s = 0.0
@@ -66,7 +83,7 @@ class KeyframeCache:
             self._timestamp = packet.timestamp
         elif not self.packets:
             return
-        if not keep and (now_s - self._began_s > MAX_AGE_S or self._bytes > MAX_BYTES):
+        if not keep and self._stale(now_s):
             self.clear()
             return
         self.packets.append(packet)
@@ -78,7 +95,11 @@ class KeyframeCache:
 
     def fresh(self, now_s: float) -> bool:
         """Whether a joiner can start from here."""
-        return bool(self.packets) and now_s - self._began_s <= MAX_AGE_S and self._bytes <= MAX_BYTES
+        return bool(self.packets) and not self._stale(now_s)
+
+    def _stale(self, now_s: float) -> bool:
+        max_age_s, max_bytes = (MAX_AGE_DEAF_S, MAX_BYTES_DEAF) if self.deaf else (MAX_AGE_S, MAX_BYTES)
+        return now_s - self._began_s > max_age_s or self._bytes > max_bytes
 
     def clear(self) -> None:
         """Forget everything."""

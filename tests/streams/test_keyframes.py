@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.codecs import VP8, Codec, codec_of, starts_keyframe
-from streams.keyframes import MAX_AGE_S, MAX_BYTES, KeyframeCache, KeyframeRequests
+from streams.keyframes import MAX_AGE_DEAF_S, MAX_AGE_S, MAX_BYTES, KeyframeCache, KeyframeRequests
 from streams.packet import Packet
 
 H264 = Codec("video", "H264", 90000, "baseline/1")
@@ -29,8 +29,32 @@ def test_a_request_too_soon_follows_later_unless_a_keyframe_came() -> None:
     assert not requests.due(1.1)
     assert requests.ask(1.2)
     assert not requests.ask(1.3)
-    requests.satisfied()
+    requests.arrived(1.4)
     assert not requests.due(2.0)
+    assert requests.due(2.0, wanted=True)
+    assert not requests.due(2.1, wanted=True)
+
+
+def test_a_host_that_lets_requests_pass_is_deaf_until_it_answers_one() -> None:
+    requests = KeyframeRequests()
+    requests.ask(0.0)
+    requests.ask(1.5)
+    requests.arrived(3.0)
+    assert requests.deaf
+    requests.arrived(5.0)
+    assert requests.deaf
+    requests.ask(6.0)
+    requests.arrived(6.2)
+    assert not requests.deaf
+
+
+def test_joiners_of_a_deaf_host_may_start_from_an_older_keyframe() -> None:
+    cache = KeyframeCache()
+    cache.deaf = True
+    cache.add(packet(1, 10, key=True), 0.0)
+    cache.add(packet(2, 20), MAX_AGE_S + 1)
+    assert cache.fresh(MAX_AGE_DEAF_S)
+    assert not cache.fresh(MAX_AGE_DEAF_S + 0.01)
 
 
 def packet(sequence: int, timestamp: int, *, key: bool = False, size: int = 100) -> Packet:

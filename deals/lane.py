@@ -78,6 +78,8 @@ class ClaimLanes:
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        # A cancellation alone could be swallowed (Python 3.11's wait_for, inside redis-py).
+        self._stopping = False
 
     async def claim(self, stream_id: str, deal_id: str, claim: Claim) -> Order:
         """The accepted (or replayed) order; raises the refusal."""
@@ -101,6 +103,7 @@ class ClaimLanes:
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        self._stopping = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -114,7 +117,7 @@ class ClaimLanes:
 
     async def _drain(self, lane: _Lane) -> None:
         try:
-            while batch := self._take(lane):
+            while not self._stopping and (batch := self._take(lane)):
                 await self._settle(lane, batch)
         finally:
             lane.calls -= 1
@@ -172,6 +175,8 @@ class ClaimLanes:
                     raise _unknown() from error
             except RedisError as error:
                 raise Unavailable("The store refused the claim.", retry_after_ms=1000) from error
+            if self._stopping:
+                raise _unknown()
             metrics.REASKED.inc()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.5)

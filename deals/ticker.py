@@ -63,15 +63,19 @@ class Ticker:
         self._due: dict[tuple[str, str], float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def start(self) -> None:
         """Start firing; safe to call twice."""
         if self._task is None:
+            self._closing = False
             self._task = asyncio.create_task(self._run(), name="deals-ticker")
 
     async def aclose(self) -> None:
         """Stop firing; safe to call twice."""
         task, self._task = self._task, None
+        # Python 3.11's wait_for, which redis-py sends through, can swallow a cancellation: the flag cannot be missed.
+        self._closing = True
         if task is not None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,7 +101,7 @@ class Ticker:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         refresh_at_s = 0.0
-        while True:
+        while not self._closing:
             try:
                 if loop.time() >= refresh_at_s:
                     refresh_at_s = loop.time() + REFRESH_S
@@ -112,6 +116,8 @@ class Ticker:
                 metrics.TICKS.labels("failed").inc()
                 _log.exception("ticker: a tick failed")
                 await asyncio.sleep(0.05)
+            if self._closing:
+                return
             self._wake.clear()
             pause_s = min([refresh_at_s, *self._due.values()]) - loop.time()
             with contextlib.suppress(TimeoutError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,7 +50,8 @@ async def tick(service: DealService, deal: Deal) -> None:
 
 async def events(redis: Redis, stream_id: str) -> list[dict[str, Any]]:
     """The room's numbered events."""
-    return [msgspec.json.decode(fields[b"e"]) for _, fields in await redis.xrange(keys.log(stream_id))]
+    entries: Any = await redis.xrange(keys.log(stream_id))
+    return [msgspec.json.decode(fields[b"e"]) for _, fields in entries]
 
 
 async def types(redis: Redis, stream_id: str) -> list[str]:
@@ -65,12 +67,16 @@ async def check_books(service: DealService, deal: Deal) -> Deal:
 
 
 async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> Any:
-    """Poll an async condition until it is truthy."""
+    """Poll a condition (awaited when it can be) until it is truthy."""
     deadline = time.monotonic() + within_s
-    while not (value := await condition()):
+    while True:
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
         assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.005)
-    return value
+        await asyncio.sleep(0.001)
 
 
 class ScriptClock:

@@ -1,0 +1,219 @@
+"""Random histories on the real Valkey against a plain Python model, with the clock in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from deals.errors import DealsError
+from deals.models import Order
+from deals.service import DealService
+from livecommerce.ids import new_id
+from livecommerce.scripting import ScriptRunner
+from tests.deals.helpers import ScriptClock, Till, a_buyer, a_deal, tick
+
+T = TypeVar("T")
+
+STOCK, LIMIT, DURATION_MS, HOLD_MS, GRACE_MS = 4, 2, 20_000, 8_000, 30_000
+BUYERS = st.integers(0, 3)
+KEYS = st.sampled_from(["a", "b", "c"])
+
+
+@dataclass
+class ModelOrder:
+    buyer: int
+    units: int
+    state: str
+    until: int
+    id: str
+    extended: bool = False
+
+
+@dataclass
+class ModelDeal:
+    """What the scripts have to agree with, in the plainest words."""
+
+    state: str = "scheduled"
+    closes: int = 0
+    orders: dict[tuple[int, str], ModelOrder] = field(default_factory=dict)
+
+    def units(self, *states: str) -> int:
+        return sum(o.units for o in self.orders.values() if o.state in states)
+
+    @property
+    def left(self) -> int:
+        return STOCK - self.units("held", "paid")
+
+    @property
+    def shown(self) -> str:
+        return "sold_out" if self.state == "open" and self.left == 0 else self.state
+
+    def advance(self, now: int) -> None:
+        if self.state == "open" and self.closes <= now:
+            self.state = "closed"
+
+    def tick(self, now: int) -> None:
+        self.advance(now)
+        for order in self.orders.values():
+            if order.state == "held" and (self.state == "cancelled" or order.until <= now):
+                order.state = "cancelled" if self.state == "cancelled" else "expired"
+            elif order.state == "paid" and self.state == "cancelled":
+                order.state = "refunded"
+
+    def refusal(self, buyer: int, units: int, now: int) -> str | None:
+        self.advance(now)
+        if self.state != "open":
+            return "not_open" if self.state == "scheduled" else "closed"
+        mine = sum(o.units for o in self.orders.values() if o.buyer == buyer and o.state in ("held", "paid"))
+        if mine + units > LIMIT:
+            return "limit_reached"
+        return "sold_out" if units > self.left else None
+
+
+class Sale(RuleBasedStateMachine):
+    url: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.model = ModelDeal()
+        self.do(self._begin())
+
+    def do(self, call: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await call
+
+        return self.loop.run_until_complete(run())
+
+    def refusal(self, call: Awaitable[Order]) -> tuple[Order | None, str | None]:
+        try:
+            return self.do(call), None
+        except DealsError as error:
+            return None, error.code
+
+    async def _begin(self) -> None:
+        self.redis = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
+        self.clock = ScriptClock(ScriptRunner(self.redis), self.redis)
+        self.service = DealService(self.redis, self.clock, Till(), now_ms=lambda: self.clock.now_ms, new_id=new_id)
+        spec = a_deal(stock=STOCK, per_buyer_limit=LIMIT, duration_s=DURATION_MS // 1000, hold_s=HOLD_MS // 1000)
+        self.deal = await self.service.create(new_id("s"), spec)
+
+    async def _tick(self) -> None:
+        await tick(self.service, self.deal)
+        await asyncio.gather(*self.service._cashier._tasks)
+
+    def teardown(self) -> None:
+        self.do(self.service.aclose())
+        self.do(self.redis.aclose())
+        self.loop.close()
+
+    @rule(ms=st.sampled_from([1, 1_000, 7_999, 8_000, 20_000]))
+    def time_passes(self, ms: int) -> None:
+        self.clock.now_ms += ms
+
+    @rule()
+    def ticker_comes_by(self) -> None:
+        self.do(self._tick())
+        self.do(self._tick())
+        self.model.tick(self.clock.now_ms)
+
+    @rule(verb=st.sampled_from(["open", "close", "cancel"]))
+    def host(self, verb: str) -> None:
+        model = self.model
+        model.advance(self.clock.now_ms)
+        legal = {"open": ["scheduled"], "close": ["open"], "cancel": ["scheduled", "open"]}[verb]
+        refused = None
+        try:
+            self.do(getattr(self.service, verb)(self.deal.stream_id, self.deal.id))
+        except DealsError as error:
+            refused = error.code
+        assert refused == (None if model.state in legal else "illegal_state")
+        if refused is None:
+            model.state = {"open": "open", "close": "closed", "cancel": "cancelled"}[verb]
+            model.closes = self.clock.now_ms + DURATION_MS
+
+    @rule(buyer=BUYERS, key=KEYS, units=st.integers(1, 3))
+    def somebody_claims(self, buyer: int, key: str, units: int) -> None:
+        known = self.model.orders.get((buyer, key))
+        order, refused = self.refusal(
+            self.service.claim(self.deal.stream_id, self.deal.id, buyer=a_buyer(buyer), units=units, key=key)
+        )
+        if known is not None:
+            self.model.advance(self.clock.now_ms)
+            assert refused == (None if known.units == units else "key_reused")
+            assert order is None or (order.id, order.state) == (known.id, known.state)
+            return
+        assert refused == self.model.refusal(buyer, units, self.clock.now_ms)
+        if order is not None:
+            until = self.clock.now_ms + HOLD_MS
+            self.model.orders[buyer, key] = ModelOrder(buyer, units, "held", until, order.id)
+
+    @rule(buyer=BUYERS, key=KEYS, token=st.sampled_from(["pm_ok", "pm_declined"]))
+    def somebody_pays(self, buyer: int, key: str, token: str) -> None:
+        order = self.model.orders.get((buyer, key))
+        if order is None:
+            return
+        _, refused = self.refusal(self.service.pay(order.id, buyer_id=a_buyer(buyer).id, payment_token=token))
+        if order.state == "paid":
+            assert refused is None
+        elif order.state != "held" or order.until <= self.clock.now_ms:
+            assert refused == "illegal_state"
+        else:
+            if not order.extended:
+                order.until += GRACE_MS
+                order.extended = True
+            assert refused == (None if token == "pm_ok" else "payment_declined")
+            order.state = "paid" if token == "pm_ok" else "held"
+
+    @rule(buyer=BUYERS, key=KEYS)
+    def somebody_cancels(self, buyer: int, key: str) -> None:
+        order = self.model.orders.get((buyer, key))
+        if order is None:
+            return
+        _, refused = self.refusal(self.service.cancel_order(order.id, buyer_id=a_buyer(buyer).id))
+        assert refused == (None if order.state == "held" else "illegal_state")
+        if refused is None:
+            self.model.advance(self.clock.now_ms)
+            order.state = "cancelled"
+
+    @rule(buyer=BUYERS, key=KEYS)
+    def the_host_refunds(self, buyer: int, key: str) -> None:
+        order = self.model.orders.get((buyer, key))
+        if order is None:
+            return
+        _, refused = self.refusal(self.service.refund(order.id))
+        assert refused == (None if order.state in ("paid", "refunded") else "illegal_state")
+        if order.state == "paid":
+            self.model.advance(self.clock.now_ms)
+            order.state = "refunded"
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        now = self.do(self.service.deal(self.deal.stream_id, self.deal.id))
+        model = self.model
+        assert now.left + now.held + now.sold == STOCK
+        assert (now.left, now.held, now.sold) == (model.left, model.units("held"), model.units("paid"))
+        assert now.state == model.shown
+        for order in model.orders.values():
+            assert self.do(self.service.order(order.id)).state == order.state
+
+
+@pytest.mark.timeout(110)
+def test_random_histories_agree_with_the_model(valkey_url: str) -> None:
+    Sale.url = valkey_url
+    run_state_machine_as_test(
+        Sale,
+        settings=settings(
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -57,6 +57,9 @@ class Audience:
 
     def regroup(self) -> None:
         """The track's codec changed: every viewer needs another payload type, or cannot play it."""
+        self.cache.clear()
+        self.waiting.update(dict.fromkeys(self._replays))
+        self._replays.clear()
         self._regroup()
 
     def send(self, packets: Sequence[Packet], now_s: float) -> None:

@@ -41,9 +41,11 @@ class RelayMetrics:
     def flush(self, total: Counters, sessions: Mapping[str, int], *, strangers: int) -> None:
         """Tell Prometheus the counts so far."""
         for name, metric in _COUNTERS.items():
-            # Sums never shrink, but a peer counted twice for a moment (while it leaves) must not raise.
-            metric.inc(max(0, getattr(total, name) - getattr(self._told, name)))
-        self._told = total
+            # A sum may shrink for a moment, while a peer leaves: Prometheus must neither fail nor count it twice.
+            told = getattr(self._told, name)
+            if (now := getattr(total, name)) > told:
+                metric.inc(now - told)
+                setattr(self._told, name, now)
         _STRANGERS.inc(strangers - self._strangers)
         self._strangers = strangers
         for kind, count in sessions.items():

@@ -26,6 +26,8 @@ class Track:
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
         self.codec: Codec | None = None
+        #: the first number of the current codec: what is older cannot be rendered as it was sent any more
+        self.codec_since = first_sequence
         self.ring = PacketRing()
         self.packets = 0
         self.octets = 0
@@ -58,12 +60,12 @@ class Track:
         """
         if source is not self._source:
             self._continue(source, header, sequence, now_s)
-        self.codec = codec
         if sequence < self._floor:
             return None
         outgoing = self._place(sequence)
         late = outgoing <= self.sequence
-        if late and (self.sequence - outgoing >= CAPACITY - 1 or self.ring.get(outgoing) is not None):
+        taken = self.sequence - outgoing >= CAPACITY - 1 or self.ring.get(outgoing) is not None
+        if late and (taken or codec != self.codec):
             return None
         if not payload and not late:
             # Padding alone: closing the gap is cheaper than sending it on. (A late one fills its own hole instead.)
@@ -80,6 +82,8 @@ class Track:
             keyframe=self.kind == "video" and starts_keyframe(codec, payload),
             arrived_s=now_s,
         )
+        if codec != self.codec:
+            self.codec, self.codec_since = codec, outgoing
         if not late:
             self.sequence = outgoing
             self.timestamp = packet.timestamp

@@ -119,7 +119,8 @@ class Viewer(Peer):
     def _resend(self, track: Track, rendering: Rendering, wire: int, now_s: float) -> None:
         sequence = rtp.extend((wire + rendering.sequence_offset) & 0xFFFF, track.sequence)
         packet = track.ring.get(sequence)
-        if packet is None or not packet.sent or sequence < self.first[track.kind]:
+        oldest = max(self.first[track.kind], track.codec_since)
+        if packet is None or not packet.sent or sequence < oldest:
             return
         if self._credit < 1 or now_s - self._repeated.get(sequence, -1.0) < REPEAT_S:
             self.counters.retransmissions_refused += 1

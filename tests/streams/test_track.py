@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codecs import OPUS, VP8
+from streams.codecs import OPUS, VP8, Codec
 from streams.packet import Packet
 from streams.ring import PacketRing
 from streams.rtp import Header
@@ -110,6 +110,18 @@ def test_in_any_order_no_number_is_given_twice_and_none_is_left_out(order: list[
     by_number = {packet.sequence: packet.payload for packet in packets if packet is not None}
     media = [by_number[number][0] for number in sorted(by_number) if by_number[number] not in (b"", b"x")]
     assert media == sorted(media)
+
+
+def test_a_latecomer_of_another_codec_is_refused_and_the_change_is_remembered() -> None:
+    to = track()
+    accept(to, "host", 500)
+    accept(to, "host", 502)
+    header = Header(False, 97, 501, 0, 5, (0, 0, 0), 12, 13)
+    other = Codec("video", "VP9", 90000, "0")
+    assert to.accept("host", other, header, 501, b"x", orientation=None, now_s=0.0) is None
+    packet = to.accept("host", other, header, 503, b"x", orientation=None, now_s=0.0)
+    assert packet is not None
+    assert (to.codec, to.codec_since) == (other, packet.sequence)
 
 
 def test_the_ring_forgets_what_it_overwrote() -> None:

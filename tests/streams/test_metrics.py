@@ -1,0 +1,28 @@
+"""Prometheus gets the differences, once a second."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY
+
+from streams.counters import Counters
+from streams.metrics import RelayMetrics
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"livecommerce_media_{name}", labels) or 0.0
+
+
+def test_sums_become_differences_and_never_shrink() -> None:
+    metrics = RelayMetrics()
+    before = value("packets_sent_total"), value("strangers_total")
+    for sent, strangers in ((10, 1), (25, 4), (20, 4), (26, 4)):
+        metrics.flush(Counters(packets_sent=sent), {"view": 3, "publish": 1}, strangers=strangers)
+    assert (value("packets_sent_total") - before[0], value("strangers_total") - before[1]) == (26, 4)
+    assert value("sessions", kind="view") == 3
+
+
+def test_counts_add_up() -> None:
+    total = Counters(packets_sent=1, bytes_sent=2)
+    total.add(Counters(packets_sent=10, nacks_sent=3))
+    assert (total.packets_sent, total.bytes_sent, total.nacks_sent) == (11, 2, 3)
+    assert total.as_dict()["packets_sent"] == 11

@@ -1,0 +1,200 @@
+"""One room and its tick, with a bus that says only what the test lets it say; the log is real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from livecommerce import keys
+from livecommerce.close_codes import CloseCode
+from livecommerce.frames import JSON, Item
+from livecommerce.member import Member
+from livecommerce.room import Room
+from livecommerce.room_log import Ring, RoomLog
+from livecommerce.scripting import ScriptRunner
+from livecommerce.tick import SLOTS_MAX, Tick
+from tests.livecommerce.rooms import eventually
+from tests.livecommerce.test_outbox import Wire
+
+
+class MuteBus:
+    """Confirms every subscription and publishes nothing."""
+
+    async def subscribe(self, channel: str, listener: Any) -> None:
+        pass
+
+    async def unsubscribe(self, channel: str, listener: Any) -> None:
+        pass
+
+
+class Teller:
+    """Emits events, and keeps the message each would have been published as."""
+
+    def __init__(self, redis: Redis, run_script: ScriptRunner, stream_id: str) -> None:
+        self._redis, self._run, self._stream_id = redis, run_script, stream_id
+
+    async def say(self, text: str) -> bytes:
+        """Emit; the published message."""
+        names = [keys.room(self._stream_id), keys.log(self._stream_id)]
+        data = json.dumps({"text": text})
+        await self._run("return emit(KEYS[1], KEYS[2], now_ms(), 'chat.message', ARGV[1])", names, [data])
+        newest = await self._redis.xrevrange(names[1], count=1)
+        return b"n" + newest[0][1][b"e"]
+
+
+@pytest.fixture
+async def room(run_script: ScriptRunner, stream_id: str) -> AsyncIterator[Room]:
+    made = Room(stream_id, cast(Any, MuteBus()), RoomLog(run_script))
+    await made.open()
+    yield made
+    await made.aclose()
+    await made.aclose()
+
+
+@pytest.fixture
+def teller(redis: Redis, run_script: ScriptRunner, stream_id: str) -> Teller:
+    return Teller(redis, run_script, stream_id)
+
+
+@pytest.fixture
+def closed() -> list[CloseCode]:
+    return []
+
+
+@pytest.fixture
+def wire(room: Room, closed: list[CloseCode]) -> Wire:
+    """What one joined viewer of the room is sent."""
+    wire = Wire()
+    member = Member(wire, JSON, user_id="ann", roles=(), expires_s=2e9, shut=closed.append, now_s=0)
+    room.expect(member)
+    room.admit(member, room.position)
+    return wire
+
+
+def offsets(wire: Wire) -> list[int]:
+    """The offsets sent."""
+    found: list[int] = []
+    for frame in wire.frames:
+        decoded = json.loads(frame[2:] if frame[1] < 126 else frame[4:])
+        found += [e["offset"] for e in (decoded if isinstance(decoded, list) else [decoded])]
+    return found
+
+
+async def test_a_hole_is_filled_from_the_log_at_once(room: Room, wire: Wire, teller: Teller) -> None:
+    messages = [await teller.say(f"line {n}") for n in range(5)]
+    room.on_message(messages[0])
+    room.on_message(messages[4])
+    await eventually(lambda: offsets(wire) == [1, 2, 3, 4, 5], timeout_s=2)
+
+
+async def test_messages_out_of_order_are_put_in_order(room: Room, wire: Wire, teller: Teller) -> None:
+    messages = [await teller.say(f"line {n}") for n in range(4)]
+    for n in (1, 0, 3, 2, 0, 3):
+        room.on_message(messages[n])
+    await eventually(lambda: len(offsets(wire)) >= 4, timeout_s=2)
+    assert offsets(wire) == [1, 2, 3, 4]
+
+
+async def test_a_new_subscription_reads_what_may_have_been_missed(room: Room, wire: Wire, teller: Teller) -> None:
+    for n in range(3):
+        await teller.say(f"line {n}")
+    room.on_subscribed()
+    await eventually(lambda: offsets(wire) == [1, 2, 3], timeout_s=2)
+
+
+async def test_an_event_of_another_log_is_not_taken_for_a_repetition(
+    room: Room, wire: Wire, teller: Teller, redis: Redis, closed: list[CloseCode]
+) -> None:
+    first = await teller.say("of the first log")
+    room.on_message(first)
+    room.on_message(first)
+    await eventually(lambda: offsets(wire) == [1])
+    assert closed == []
+    await redis.delete(keys.room(room.stream_id), keys.log(room.stream_id))
+    room.on_message(await teller.say("of the second log"))
+    await eventually(lambda: closed == [CloseCode.POSITION_LOST], timeout_s=2)
+    assert json.loads(room.ring.newest(1)[0].json)["data"]["text"] == "of the second log"
+    assert room.position == 1
+
+
+async def test_a_log_trimmed_past_us_closes_with_3010(
+    room: Room, wire: Wire, teller: Teller, redis: Redis, closed: list[CloseCode]
+) -> None:
+    for n in range(10):
+        await teller.say(f"line {n}")
+    await redis.xtrim(keys.log(room.stream_id), maxlen=3, approximate=False)
+    room.on_subscribed()
+    await eventually(lambda: closed == [CloseCode.POSITION_LOST], timeout_s=2)
+    assert room.position == 10
+    assert offsets(wire) == []
+
+
+async def test_reading_again_waits_for_a_log_that_is_away(
+    room: Room, wire: Wire, teller: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await teller.say("missed")
+    original, failures = room._log.after, 2
+
+    async def flaky(stream_id: str, offset: int, count: int = 10) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise ConnectionError("away")
+        return await original(stream_id, offset, count)
+
+    monkeypatch.setattr(room._log, "after", flaky)
+    room.on_subscribed()
+    await eventually(lambda: offsets(wire) == [1])
+
+
+async def test_a_busy_room_ticks_at_most_every_twenty_milliseconds() -> None:
+    tick, wire = Tick(), Wire()
+    member = Member(wire, JSON, user_id="ann", roles=(), expires_s=2e9, shut=lambda code: None, now_s=0)
+    member.held = None
+    tick.joined[member] = None
+    running = asyncio.create_task(tick.run())
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for offset in range(1, 101):
+        tick.add(Item(b'{"offset":%d}' % offset, offset))
+        if offset == 1:
+            await eventually(lambda: len(wire.frames) == 1, "an idle room does not wait", timeout_s=0.015)
+        await asyncio.sleep(0.001)
+    await eventually(lambda: len(offsets(wire)) == 100)
+    lasted_s = loop.time() - began_s
+    assert offsets(wire) == list(range(1, 101))
+    assert len(wire.frames) <= lasted_s / 0.02 + 2
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_only_the_newest_of_a_slot_waits_and_slots_are_bounded() -> None:
+    tick = Tick()
+    for n in range(SLOTS_MAX * 3):
+        tick.show(f"slot {n}", Item(b"{}"))
+        tick.show("always", Item(b"%d" % n))
+    assert len(tick.latest) <= SLOTS_MAX
+    assert tick.latest["always"].json == b"%d" % (SLOTS_MAX * 3 - 1)
+    assert len(tick._fresh) <= SLOTS_MAX
+
+
+def test_a_ring_is_bounded_and_knows_what_it_no_longer_has() -> None:
+    ring = Ring(max_events=10, max_bytes=1000)
+    for offset in range(1, 26):
+        ring.add(Item(b"x" * 20, offset))
+    assert [i.offset for i in ring.between(20, 25) or []] == [21, 22, 23, 24, 25]
+    assert [i.offset for i in ring.between(15, 18) or []] == [16, 17, 18]
+    assert ring.between(14, 25) is None
+    assert ring.between(25, 25) == []
+    ring.add(Item(b"y" * 900, 26))
+    assert len(ring) == 6
+    assert [i.offset for i in ring.newest(3)] == [24, 25, 26]
+    ring.reset([])
+    assert ring.between(3, 4) is None

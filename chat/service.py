@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chat import keys, scripts
@@ -120,6 +121,19 @@ class ChatService:
         _, until_ms = await self._run(scripts.BAN_UNTIL, [keys.bans(stream_id)], [user_id])
         return int(until_ms) or None
 
+    async def bans(self, stream_ids: Sequence[str], *, most: int) -> list[Mapping[str, int] | None]:
+        """Each stream's bans (until when, ms, by user id; some are over); ``None`` where there are more than most."""
+        try:
+            sizes = await self._ask(("HLEN", keys.bans(s)) for s in stream_ids)
+            few = [s for s, size in zip(stream_ids, sizes, strict=True) if 0 < size <= most]
+            found = dict(zip(few, await self._ask(("HGETALL", keys.bans(s)) for s in few), strict=True))
+        except (RedisError, OSError) as error:
+            raise Unavailable("The chat cannot be reached for the moment.", retry_after_ms=1000) from error
+        return [
+            None if size > most else {user.decode(): int(until) for user, until in found.get(s, {}).items()}
+            for s, size in zip(stream_ids, sizes, strict=True)
+        ]
+
     async def announce(self, stream_id: str, text: str, *, by: str) -> int:
         """Say something to all as the host; the event's offset. Raises :class:`TextRefused`."""
         _, offset = await self._run(
@@ -128,6 +142,12 @@ class ChatService:
             [msgspec.json.encode({"text": clean_text(text)})],
         )
         return int(offset)
+
+    async def _ask(self, commands: Iterable[tuple[str, str]]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return list(await pipe.execute())
 
     async def _run(self, source: str, names: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         try:

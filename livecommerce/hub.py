@@ -129,6 +129,10 @@ class Hub:
         if room is not None:
             room.show(slot, event_type, data)
 
+    async def hold(self, stream_id: str) -> Room:
+        """The room, open until :meth:`Room.release`; the stream has to exist. Raises ``unavailable``."""
+        return await self._open(stream_id)
+
     # joining
 
     async def arrive(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -50,6 +50,8 @@ class Room:
         self.tick = Tick()
         #: an offset the room is said to have reached, seen by the hub's check
         self.suspected = 0
+        #: told of each ban: who holds the room has more to end than connections (user id, until when or ``None``)
+        self.on_ban: Callable[[str, int | None], None] | None = None
         self._bus = bus
         self._log = room_log
         self._channel = keys.log(stream_id)
@@ -115,6 +117,11 @@ class Room:
         held, member.held = member.held or [], None
         for item in held:
             member.tell(item)
+
+    def release(self) -> None:
+        """End a :meth:`livecommerce.hub.Hub.hold`."""
+        self.visitors -= 1
+        self.emptied_s = asyncio.get_running_loop().time()
 
     def remove(self, member: Member) -> None:
         """Forget a member."""
@@ -196,6 +203,8 @@ class Room:
         for member in members:
             member.tell(item)
         if event["type"] == "moderation" and event["data"].get("action") == "ban":
+            if self.on_ban is not None:
+                self.on_ban(event["data"]["user_id"], event["data"]["until_ms"])
             for member in members:
                 if member.user_id == event["data"].get("user_id"):
                     member.close(CloseCode.BANNED)

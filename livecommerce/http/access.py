@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from livecommerce.auth import Grant, Identity
+from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT
 from livecommerce.http.bodies import path_id
 from livecommerce.http.hops import HOP, Hop, SignedHops
@@ -42,6 +43,7 @@ class Gate:
 
 
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
+BANS: web.AppKey[BanWatch] = web.AppKey("bans", BanWatch)
 
 
 def client_address(request: web.Request) -> str:
@@ -104,6 +106,5 @@ def refuse_ended(stream: Stream) -> None:
 
 
 async def refuse_banned(request: web.Request, stream_id: str, user_id: str) -> None:
-    """Raise ``banned`` when this user is banned from this stream now."""
-    if await request.app[CONTEXT].chat.ban_until(stream_id, user_id) is not None:
-        raise Problem("banned", "You are banned from this stream.")
+    """Raise ``banned`` when this user is banned from this stream now; ``stream_not_found`` when there is none."""
+    await request.app[BANS].refuse(stream_id, user_id)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from livecommerce import sse, ws
+from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT, Context
 from livecommerce.http import health, media, pages, schema
-from livecommerce.http.access import GATE, Gate
+from livecommerce.http.access import BANS, GATE, Gate
 from livecommerce.http.api import claims, deals, guest, orders, products, streams
 from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.endpoints import Body, Endpoint
@@ -60,24 +62,27 @@ ROOMS: Sequence[Endpoint] = (
 def build_app(context: Context, *, limits: Limits | None = None) -> web.Application:
     """The application; serve it on the public port **and** on the worker's private address.
 
-    It starts and closes only what it made itself (the connections to other workers); the context's parts belong to
-    who built them.
+    It starts and closes only what it made itself (the connections to other workers, the watch over bans); the
+    context's parts belong to who built them.
     """
     app = web.Application(middlewares=[errors, admission], client_max_size=MAX_SDP_BYTES)
     hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
     app[CONTEXT] = context
     app[GATE] = Gate.of(limits or Limits(), TrustedProxies(context.settings.trusted_proxy), hops)
     app[PROXY] = WorkerProxy(hops)
+    app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)
     app[health.DRAINING] = []
     app.on_response_prepare.append(dress)
-    app.cleanup_ctx.append(_proxy)
+    app.cleanup_ctx.append(_parts)
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
     app.add_routes([*ws.routes(), *sse.routes(), *schema.routes([*ENDPOINTS, *ROOMS]), *pages.routes()])
     app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
     return app
 
 
-async def _proxy(app: web.Application) -> AsyncIterator[None]:
-    await app[PROXY].start()
-    yield
-    await app[PROXY].aclose()
+async def _parts(app: web.Application) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for part in (app[PROXY], app[BANS]):
+            stack.push_async_callback(part.aclose)
+            await part.start()
+        yield

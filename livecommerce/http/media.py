@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import CONTEXT
 from livecommerce.http import placement
-from livecommerce.http.access import authenticate, find_stream, refuse_banned, refuse_ended, require
+from livecommerce.http.access import BANS, authenticate, find_stream, refuse_banned, refuse_ended, require
 from livecommerce.http.bodies import MAX_SDP_BYTES, path_id, read_body, read_text
 from livecommerce.http.endpoints import SDP, Body, Endpoint
 from livecommerce.http.hops import HOP
@@ -99,6 +99,9 @@ async def _answer(request: web.Request, identity: Identity, offer: str) -> web.R
     mode, stream_id = _mode(request), request.match_info["stream_id"]
     start = context.relay.publish if mode == "whip" else context.relay.view
     session = await start(stream_id, offer)
+    if mode == "whep":
+        # The token may expire while its bearer watches; a ban ends the session wherever it is.
+        await request.app[BANS].attach(stream_id, identity.user_id, session.id)
     headers = CIMultiDict({"Location": f"/{mode}/{stream_id}/{session.id}", "ETag": session.etag})
     headers["Accept-Patch"] = FRAGMENT
     settings, now_s = context.settings, context.clock.now_ms() // 1000

@@ -22,6 +22,7 @@ from livecommerce.context import Context
 from livecommerce.http.access import GATE
 from livecommerce.http.app import build_app
 from livecommerce.http.hops import SignedHops
+from livecommerce.hub import Hub
 from livecommerce.ids import new_id
 from livecommerce.limits import Limits, Rate
 from livecommerce.scripting import ScriptRunner
@@ -220,17 +221,19 @@ async def edge_worker(
             redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id
         ),
         chat=ChatService(redis, run_script, new_id=new_id),
-        hub=cast(Any, None),
+        hub=Hub(redis, run_script),
         presence=cast(Any, FakePresence()),
     )
     app = build_app(context, limits=limits)
     server = TestServer(app, port=port)
     await context.workers.start()
+    await context.hub.start()
     await server.start_server()
     async with aiohttp.ClientSession() as client:
         try:
             yield EdgeWorker(context, app, f"http://127.0.0.1:{port}", relay, client, server)
         finally:
             await server.close()
+            await context.hub.aclose()
             await context.deals.aclose()
             await context.workers.aclose()

@@ -149,7 +149,7 @@ class Broadcast:
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer."""
         if self.viewers.pop(viewer, None) is not None:
-            self.counters.add(viewer.totals())
+            viewer.add_to(self.counters)
             for audience in self.audiences.values():
                 audience.leave(viewer)
 
@@ -206,7 +206,7 @@ class Broadcast:
         if self.publisher is not None:
             total.add(self.publisher.counters)
         for viewer in self.viewers:
-            total.add(viewer.totals())
+            viewer.add_to(total)
         total.keyframes_asked = self._keyframes.asked
         return total
 

@@ -126,3 +126,26 @@ async def test_a_refusal_does_not_repeat_the_password() -> None:
     assert "hunter2" not in str(refused.value)
     assert "does not answer" in str(refused.value)
     await redis.aclose()
+
+
+async def test_a_cancelled_task_that_loops_over_commands_always_ends(valkey_url: str) -> None:
+    """redis-py's own write timeout swallows about every second of these cancellations on Python 3.11."""
+    redis = redis_client.make(valkey_url)
+
+    async def ask_for_ever() -> None:
+        while True:
+            await redis.ping()
+
+    try:
+        for round_ in range(60):
+            asking = asyncio.create_task(ask_for_ever())
+            for _ in range(20 + round_):
+                await asyncio.sleep(0)
+            asking.cancel()
+            done, _ = await asyncio.wait([asking], timeout=2)
+            if not done:
+                asking.cancel()
+                await asyncio.wait([asking], timeout=2)
+            assert done, f"round {round_}: the cancellation was swallowed"
+    finally:
+        await redis.aclose()

@@ -17,12 +17,17 @@ Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a 
     String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
 ``lc:workers``
     Set of worker ids to look for; one whose ``lc:worker:<id>`` has expired is gone, whatever the set says.
+``lc:ending``
+    Sorted set. Member: id of a stream whose end was asked for; score: when, ms. Written before the stream ends,
+    removed when its deals are closed and its media is gone: what a dead worker left is found here.
 
 The other keys of a stream belong to the domains: see ``streams/keys.py``, ``deals/keys.py``, ``chat/keys.py``.
 """
 
 #: set of worker ids that may be alive
 WORKERS = "lc:workers"
+#: sorted set of streams whose end is under way
+ENDING = "lc:ending"
 
 
 def room(stream_id: str) -> str:

@@ -14,6 +14,7 @@ from livecommerce.http import health, media, pages, schema
 from livecommerce.http.access import BANS, GATE, Gate
 from livecommerce.http.api import claims, deals, guest, orders, products, streams
 from livecommerce.http.bodies import MAX_SDP_BYTES
+from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
 from livecommerce.http.middlewares import admission, dress, errors
@@ -62,14 +63,15 @@ ROOMS: Sequence[Endpoint] = (
 def build_app(context: Context, *, limits: Limits | None = None) -> web.Application:
     """The application; serve it on the public port **and** on the worker's private address.
 
-    It starts and closes only what it made itself (the connections to other workers, the watch over bans); the
-    context's parts belong to who built them.
+    It starts and closes only what it made itself (the connections to other workers, the watch over bans, the
+    ends of streams); the context's parts belong to who built them.
     """
     app = web.Application(middlewares=[errors, admission], client_max_size=MAX_SDP_BYTES)
     hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
     app[CONTEXT] = context
     app[GATE] = Gate.of(limits or Limits(), TrustedProxies(context.settings.trusted_proxy), hops)
     app[PROXY] = WorkerProxy(hops)
+    app[ENDER] = StreamEnder(context, app[PROXY])
     app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)
     app[health.DRAINING] = []
     app.on_response_prepare.append(dress)
@@ -82,7 +84,7 @@ def build_app(context: Context, *, limits: Limits | None = None) -> web.Applicat
 
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for part in (app[PROXY], app[BANS]):
+        for part in (app[PROXY], app[BANS], app[ENDER]):
             stack.push_async_callback(part.aclose)
             await part.start()
         yield

@@ -11,11 +11,9 @@ import logging
 from importlib import resources
 from typing import Any
 
-from aiohttp import web
-
 from livecommerce import keys
-from livecommerce.context import CONTEXT, Context
-from livecommerce.http.proxy import PROXY, OwnerUnreachable
+from livecommerce.context import Context
+from livecommerce.http.proxy import OwnerUnreachable, WorkerProxy
 from livecommerce.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -46,21 +44,21 @@ async def settle(context: Context, stream_id: str, *, gone: str) -> str:
     return _text(answer)
 
 
-async def end_media(app: web.Application, stream_id: str) -> None:
-    """End the stream's media sessions at its home, and forget the home."""
-    context = app[CONTEXT]
+async def end_media(context: Context, proxy: WorkerProxy, stream_id: str) -> bool:
+    """End the stream's media sessions at its home, and forget the home; False when the home cannot be reached."""
     home = _text(await context.redis.get(keys.home(stream_id)))
     await context.relay.end_stream(stream_id)
     if home and home != context.worker_id:
         address = await context.workers.address_of(home)
         try:
             if address is not None:
-                await app[PROXY].tell(address, f"/internal/streams/{stream_id}/end")
+                await proxy.tell(address, f"/internal/streams/{stream_id}/end")
         except OwnerUnreachable as error:
-            # The home key stays: whoever asks for the end again tries again.
+            # The home key stays: whoever tries again has to find it.
             log.warning("could not end the media of %s at %s: %s", stream_id, home, error)
-            return
+            return False
     await context.redis.delete(keys.home(stream_id))
+    return True
 
 
 def _text(value: bytes | str | None) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from aiohttp import web
 
 from livecommerce.auth import EVERY_STREAM, Grant
 from livecommerce.context import CONTEXT
-from livecommerce.http import placement
 from livecommerce.http.access import authenticate, controlled_stream, find_stream, require
 from livecommerce.http.answers import json_answer, page_answer
 from livecommerce.http.bodies import page_of, read_json
+from livecommerce.http.ending import ENDER
 from livecommerce.http.endpoints import PAGE_PARAMETERS, Body, Endpoint, Listing
 from livecommerce.http.resources import PublicStream, public_stream, public_streams
 from streams.models import Host
-
-log = logging.getLogger(__name__)
 
 
 class StreamRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,13 +47,8 @@ async def show(request: web.Request) -> web.Response:
 
 async def end(request: web.Request) -> web.Response:
     """``DELETE /api/v1/streams/{stream_id}``; asking again repeats what a crash may have left undone."""
-    context = request.app[CONTEXT]
     stream = await controlled_stream(request)
-    # The state first: from then on no new deal, viewer or publisher is taken.
-    stream = await context.streams.end(stream.id)
-    await context.deals.stream_ended(stream.id)
-    await placement.end_media(request.app, stream.id)
-    return json_answer(await public_stream(request, stream))
+    return json_answer(await public_stream(request, await request.app[ENDER].end(stream.id)))
 
 
 ENDPOINTS = (

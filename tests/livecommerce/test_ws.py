@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from livecommerce import ws
 from livecommerce.schema.events import EVENTS
-from tests.livecommerce.rooms import RoomWorker, Viewer, room_worker
+from tests.livecommerce.rooms import RoomWorker, Viewer, eventually, room_worker
 
 
 @pytest.fixture
@@ -376,6 +377,21 @@ async def test_a_worker_that_stops_says_so(worker: RoomWorker) -> None:
     viewer = await worker.join(await worker.stream())
     await worker.context.hub.close_all(3001)
     assert await viewer.until_closed() == 3001
+
+
+async def test_random_bytes_instead_of_frames_harm_nobody(worker: RoomWorker) -> None:
+    stream_id = await worker.stream()
+    bystander = await worker.join(stream_id)
+    dice = random.Random(7)
+    for _ in range(100):
+        viewer = await worker.connect(stream_id)
+        transport = viewer.socket._conn.transport  # type: ignore[union-attr]
+        transport.write(dice.randbytes(dice.randrange(1, 200)))
+        await (viewer.socket.close() if dice.random() < 0.5 else asyncio.sleep(0))
+        transport.abort()
+    await worker.say(stream_id, "all is well")
+    await bystander.until(lambda: bystander.texts == ["all is well"])
+    await eventually(lambda: worker.context.hub.counts()[stream_id] == 1)
 
 
 async def test_pings_are_answered(worker: RoomWorker) -> None:

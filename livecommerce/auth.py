@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 
 from livecommerce.problems import Problem
+from livecommerce.token_keys import Key, PublicKey
 
 AUDIENCE = "livecommerce"
 #: the stream claim that means "every stream"
@@ -66,12 +67,21 @@ class Identity:
 
 
 class TokenAuthority:
-    """Mints and verifies the tokens of one secret (HS256; the algorithm list is closed)."""
+    """Mints and verifies tokens. Each key has one algorithm, and there are no others.
 
-    def __init__(self, secret: str, *, now_s: Callable[[], float] = time.time) -> None:
+    The secret is HS256's: guests, the ``livecommerce token`` command, the demo. A shop may sign with it too, or with
+    a key of its own whose public half is known here (RS256, ES256); then it alone can mint what that key signs.
+    """
+
+    def __init__(
+        self, secret: str, *, public_keys: Sequence[PublicKey] = (), now_s: Callable[[], float] = time.time
+    ) -> None:
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"the secret must have at least {MIN_SECRET_BYTES} bytes")
         self._secret = secret
+        self._keys: dict[str, list[str | Key]] = {"HS256": [secret]}
+        for algorithm, key in public_keys:
+            self._keys.setdefault(algorithm, []).append(key)
         self._now_s = now_s
         self._verified: OrderedDict[str, Identity] = OrderedDict()
 
@@ -119,18 +129,30 @@ class TokenAuthority:
 
     def _check(self, token: str) -> Identity:
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._secret,
-                algorithms=["HS256"],
-                audience=AUDIENCE,
-                options={"require": ["exp", "aud", "sub"]},
-            )
+            return _identity(self._claims(token))
         except jwt.ExpiredSignatureError:
             raise Problem("token_expired", "The token has expired; get a new one.") from None
         except (jwt.InvalidTokenError, ValueError, UnicodeError):
             raise Problem("token_invalid", "The token is not one of ours.") from None
-        return _identity(claims)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        # The header's algorithm only chooses among keys made for it: a public key never serves as an HMAC secret.
+        algorithm = jwt.get_unverified_header(token).get("alg")
+        if not isinstance(algorithm, str):
+            raise jwt.InvalidAlgorithmError
+        for key in self._keys.get(algorithm, ()):
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    audience=AUDIENCE,
+                    options={"require": ["exp", "aud", "sub"]},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            return claims
+        raise jwt.InvalidSignatureError
 
 
 def _identity(claims: dict[str, Any]) -> Identity:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from livecommerce.limits import Limits, parse_limits
 from livecommerce.settings import Settings, SettingsError
 
 _DEFAULTS = Settings()
@@ -82,7 +83,10 @@ def cli() -> None:
 @option("--guests", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True,
         help="Whether people may join by name alone; auto: on loopback and with --demo.")  # fmt: skip
 @secret_option
+@option("--token-public-key", metavar="FILE", default="", help="Public key (PEM) of a shop that signs tokens itself.")
 @option("--trusted-proxy", metavar="NETWORK", multiple=True, help="Whose X-Forwarded-For counts; may be repeated.")
+@option("--limit", metavar="NAME=VALUE", multiple=True,
+        help="A limit, like user=20/100 (a second/at once) or viewers=2000; may be repeated.")  # fmt: skip
 @option("--turn-url", metavar="URL", default="", help="TURN server to tell hosts and viewers of.")
 @option("--turn-secret", metavar="TEXT", default="", help="Its shared secret (static-auth-secret of coturn).")
 @option("--tls-cert", metavar="FILE", default="", help="Certificate chain (PEM) to serve HTTPS with.")
@@ -90,11 +94,11 @@ def cli() -> None:
 @option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
         help="How much to say on standard error.")  # fmt: skip
 @option("--demo", is_flag=True, help="A robot host, products, deals and a few robot viewers.")
-def serve(trusted_proxy: tuple[str, ...], **options: Any) -> None:
+def serve(trusted_proxy: tuple[str, ...], limit: tuple[str, ...], **options: Any) -> None:
     """Run a server: its workers, and a Valkey of its own unless --redis-url names one."""
-    networks = tuple(network for value in trusted_proxy for network in re.split(r"[,\s]+", value) if network)
+    lists = {"trusted_proxy": _words(trusted_proxy), "limit": _limits(_words(limit))}
     try:
-        settings = msgspec.convert(options | {"trusted_proxy": networks}, Settings, dec_hook=_as_it_is).checked()
+        settings = msgspec.convert(options | lists, Settings, dec_hook=_as_it_is).checked()
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     _run(settings)
@@ -179,6 +183,18 @@ def announce(settings: Settings, url: str) -> None:
     if not settings.redis_url:
         console.print(f"data in {settings.data_dir.absolute()}", style="dim", markup=False)
     console.print("Ctrl-C stops it", style="dim")
+
+
+def _words(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a repeatable option; an environment variable has them all in one value."""
+    return tuple(word for value in values for word in re.split(r"[,\s]+", value) if word)
+
+
+def _limits(words: tuple[str, ...]) -> Limits:
+    try:
+        return parse_limits(words)
+    except ValueError as error:
+        raise click.ClickException(f"--limit {error}.") from None
 
 
 def _as_it_is(_kind: type, value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from chat.service import ChatService
+from chat.service import ChatService, Pace
 from deals.service import DealService
 from livecommerce import addresses, redis_client
 from livecommerce.auth import TokenAuthority
@@ -13,11 +14,13 @@ from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
+from livecommerce.limits import Rate
 from livecommerce.media_state import MediaReporter, Sweeper
 from livecommerce.payments import provider
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings
+from livecommerce.token_keys import PublicKey, read_public_keys
 from livecommerce.worker_spec import WorkerSpec
 from livecommerce.workers import WorkerDirectory
 from streams.relay import Relay
@@ -44,12 +47,15 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         bind_host=_media_bind(settings),
         port=settings.media_port + spec.index if settings.media_port else 0,
         advertise=spec.advertise,
+        max_publishers=settings.limit.publishers,
+        max_viewers=settings.limit.viewers,
     )
     reporter.end_media = relay.end_stream
     workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
     payments = provider(redis, development=settings.development)
     deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
-    chat = ChatService(redis, run_script, new_id=new_id)
+    pace, staff_pace = _paces(settings.limit.chat)
+    chat = ChatService(redis, run_script, new_id=new_id, pace=pace, staff_pace=staff_pace)
     hub = Hub(redis, run_script)
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     # Media before its reporter: what stops with the relay is still told.
@@ -63,7 +69,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         redis=redis,
         run_script=run_script,
         clock=clock,
-        tokens=TokenAuthority(settings.secret),
+        tokens=TokenAuthority(settings.secret, public_keys=_public_keys(settings)),
         workers=workers,
         streams=streams,
         relay=relay,
@@ -72,6 +78,16 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         hub=hub,
         presence=presence,
     )
+
+
+def _paces(rate: Rate) -> tuple[Pace, Pace]:
+    """What chat calls a rate, and that of hosts and moderators, who answer many."""
+    interval_ms = max(1, round(1000 / rate.per_second))
+    return Pace(interval_ms, rate.burst), Pace(max(1, interval_ms // 10), 4 * rate.burst)
+
+
+def _public_keys(settings: Settings) -> Sequence[PublicKey]:
+    return read_public_keys(settings.token_public_key) if settings.token_public_key else ()
 
 
 def _media_bind(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -18,14 +19,47 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The HTTP edge's limits and their defaults; the address limits never apply to loopback."""
+    """The limits an operator may set (``serve --limit NAME=VALUE``); docs/limits.md has these and all fixed ones."""
 
-    #: requests from one address (an IPv6 /64 counts as one): a page load is about 20, an office shares one address
+    #: requests from one address (an IPv6 /64 counts as one); loopback is exempt. A page load is about 20
     address: Rate = Rate(100, 400)
-    #: guest sign-ins from one address
+    #: guest sign-ins from one address; loopback is exempt
     guest: Rate = Rate(1, 30)
     #: authenticated requests of one user; `admin` tokens (a shop's back end) are exempt
     user: Rate = Rate(20, 100)
+    #: WebSocket commands of one connection
+    commands: Rate = Rate(20, 60)
+    #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
+    chat: Rate = Rate(1, 5)
+    #: media sessions that watch, on one worker
+    viewers: int = 2000
+    #: media sessions that publish, on one worker
+    publishers: int = 200
+
+
+#: more a second, or at once, is no limit any more
+_MOST = 1_000_000
+_NUMBER, _WHOLE = re.compile(r"[0-9]{1,7}(\.[0-9]{1,3})?"), re.compile(r"[1-9][0-9]{0,6}")
+
+
+def parse_limits(words: Iterable[str]) -> Limits:
+    """Limits from ``name=per second/at once`` or ``name=number``; raises ``ValueError`` with the rest of a sentence."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Limits)}
+    given: dict[str, Rate | int] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if name not in defaults:
+            raise ValueError(f"{word!r}: there is no such limit; choose from {', '.join(defaults)}")
+        rate, (often, _, burst) = isinstance(defaults[name], Rate), text.partition("/")
+        well_formed = bool(_NUMBER.fullmatch(often) and _WHOLE.fullmatch(burst) if rate else _WHOLE.fullmatch(text))
+        if not well_formed or not 0 < float(often) <= _MOST or (rate and int(burst) > _MOST):
+            raise ValueError(f"{word!r}: write it like {name}={_shown(defaults[name])}")
+        given[name] = Rate(float(often), int(burst)) if rate else int(text)
+    return Limits(**given)  # type: ignore[arg-type]  # by name, of each default's own type
+
+
+def _shown(value: Rate | int) -> str:
+    return f"{value.per_second:g}/{value.burst}" if isinstance(value, Rate) else str(value)
 
 
 class RateLimiter:

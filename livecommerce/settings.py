@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from livecommerce.limits import Limits
+
 #: RFC 7518 §3.2: an HS256 key has at least 256 bits
 MIN_SECRET_BYTES = 32
 #: fewer different characters than this is no secret, however long (`aaaa…`, `12345678…`)
@@ -40,8 +42,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     guests: Literal["auto", "on", "off"] = "auto"
     secret: str = ""
+    #: file of public keys (PEM) whose tokens are accepted besides the secret's
+    token_public_key: str = ""
     #: networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed
     trusted_proxy: tuple[str, ...] = ()
+    limit: Limits = Limits()
     turn_url: str = ""
     turn_secret: str = ""
     tls_cert: str = ""
@@ -137,6 +142,13 @@ def _check_files(settings: Settings) -> None:
     for option, name in (("--tls-cert", settings.tls_cert), ("--tls-key", settings.tls_key)):
         if name and not Path(name).is_file():
             raise SettingsError(f"{option} {name} is not a file that exists.")
+    if settings.token_public_key:
+        from livecommerce.token_keys import KeyFileError, read_public_keys  # cryptography takes 50 ms to import
+
+        try:
+            read_public_keys(settings.token_public_key)
+        except KeyFileError as error:
+            raise SettingsError(f"--token-public-key {settings.token_public_key} {error}.") from None
     if not settings.redis_url and settings.data_dir.exists() and not settings.data_dir.is_dir():
         raise SettingsError(f"--data-dir {settings.data_dir} is not a directory.")
 

@@ -30,8 +30,6 @@ from livecommerce.welcome import STREAM_ID, admission, welcome
 MAX_MESSAGE_BYTES = 16 * 1024
 #: how long the first message may take
 JOIN_TIMEOUT_S = 10.0
-#: commands of one connection: in the long run a second, and at once
-COMMAND_RATE = Rate(20, 60)
 #: refusals for asking too fast, at once; who goes on gets 3503
 STRIKES = Rate(5, 200)
 #: commands of one connection at work at the same time
@@ -93,7 +91,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._member: Member | None = None
         self._visit: Visit | None = None
-        self._rate, self._strikes = RateLimiter(COMMAND_RATE), RateLimiter(STRIKES)
+        self._rate, self._strikes = RateLimiter(self._context.settings.limit.commands), RateLimiter(STRIKES)
         self._free = asyncio.Semaphore(AT_WORK)
         self._in_order = asyncio.Lock()
         self._commands: set[asyncio.Task[None]] = set()

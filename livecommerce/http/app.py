@@ -19,7 +19,7 @@ from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
 from livecommerce.http.middlewares import admission, dress, errors
 from livecommerce.http.proxy import PROXY, WorkerProxy
-from livecommerce.limits import Limits, TrustedProxies
+from livecommerce.limits import TrustedProxies
 
 #: every operation of the public HTTP contract
 ENDPOINTS: Sequence[Endpoint] = (
@@ -60,7 +60,7 @@ ROOMS: Sequence[Endpoint] = (
 )
 
 
-def build_app(context: Context, *, limits: Limits | None = None) -> web.Application:
+def build_app(context: Context) -> web.Application:
     """The application; serve it on the public port **and** on the worker's private address.
 
     It starts and closes only what it made itself (the connections to other workers, the watch over bans, the
@@ -69,7 +69,7 @@ def build_app(context: Context, *, limits: Limits | None = None) -> web.Applicat
     app = web.Application(middlewares=[errors, admission], client_max_size=MAX_SDP_BYTES)
     hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
     app[CONTEXT] = context
-    app[GATE] = Gate.of(limits or Limits(), TrustedProxies(context.settings.trusted_proxy), hops)
+    app[GATE] = Gate.of(context.settings.limit, TrustedProxies(context.settings.trusted_proxy), hops)
     app[PROXY] = WorkerProxy(hops)
     app[ENDER] = StreamEnder(context, app[PROXY])
     app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)

@@ -208,7 +208,7 @@ async def edge_worker(
     run_script, clock, relay = ScriptRunner(redis), ValkeyClock(redis), FakeRelay(worker_id)
     await clock.measure()
     context = Context(
-        settings=Settings(secret=SECRET, port=port, **settings),
+        settings=Settings(secret=SECRET, port=port, limit=limits, **settings),
         worker_id=worker_id,
         redis=redis,
         run_script=run_script,
@@ -224,7 +224,7 @@ async def edge_worker(
         hub=Hub(redis, run_script),
         presence=cast(Any, FakePresence()),
     )
-    app = build_app(context, limits=limits)
+    app = build_app(context)
     server = TestServer(app, port=port)
     await context.workers.start()
     await context.hub.start()

@@ -197,7 +197,7 @@ async def room_worker(valkey_url: str, *, linger_s: float = 30.0) -> AsyncIterat
     run_script, clock = ScriptRunner(redis), ValkeyClock(redis)
     hub = Hub(redis, run_script, linger_s=linger_s)
     context = Context(
-        settings=Settings(secret=SECRET, port=port, public_url="https://shop.example"),
+        settings=Settings(secret=SECRET, port=port, public_url="https://shop.example", limit=GENEROUS),
         worker_id=worker_id,
         redis=redis,
         run_script=run_script,
@@ -213,7 +213,7 @@ async def room_worker(valkey_url: str, *, linger_s: float = 30.0) -> AsyncIterat
         hub=hub,
         presence=Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms),
     )
-    server = TestServer(build_app(context, limits=GENEROUS), port=port)
+    server = TestServer(build_app(context), port=port)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         for part in (clock, context.hub, context.presence):

@@ -12,8 +12,10 @@ from click.testing import CliRunner, Result
 from livecommerce import cli
 from livecommerce.auth import Grant, TokenAuthority
 from livecommerce.data_dir import make_secret
+from livecommerce.limits import Limits, Rate
 from livecommerce.settings import Settings
 
+KEY_FILE = Path(__file__).with_name("shop_public_key.pem")
 SECRET = "a-secret-of-quite-enough-bytes-0123456789"
 
 
@@ -46,6 +48,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "public_url": ("https://shop.example", "https://shop.example"),
     "guests": ("off", "off"),
     "secret": (SECRET, SECRET),
+    "token_public_key": (str(KEY_FILE), str(KEY_FILE)),
+    "limit": ("user=2.5/7,viewers=9", Limits(user=Rate(2.5, 7), viewers=9)),
     "trusted_proxy": ("10.0.0.0/8,192.168.0.0/16", ("10.0.0.0/8", "192.168.0.0/16")),
     "turn_url": ("turn:turn.shop.example", "turn:turn.shop.example"),
     "turn_secret": ("s", "s"),
@@ -78,6 +82,9 @@ def test_an_option_beats_its_environment_variable(served: list[Settings]) -> Non
     ("arguments", "said"),
     [
         (["serve", "--host", "0.0.0.0"], "needs a --secret"),
+        (["serve", "--limit", "user=20"], "write it like user=20/100"),
+        (["serve", "--limit", "speed=1/1"], "choose from address, guest"),
+        (["serve", "--token-public-key", __file__], "--token-public-key"),
         (["serve", "--port", "eighty"], "'eighty' is not a valid integer"),
         (["serve", "--guests", "maybe"], "'maybe' is not one of"),
         (["serve", "--prot", "1"], "No such option"),

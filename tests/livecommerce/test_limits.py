@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from livecommerce.limits import Limits, Rate, RateLimiter, TrustedProxies, bucket_of, is_loopback
+from livecommerce.limits import Limits, Rate, RateLimiter, TrustedProxies, bucket_of, is_loopback, parse_limits
 from tests.livecommerce.edge import GENEROUS, edge_worker
 
 
@@ -44,6 +44,25 @@ def test_it_remembers_a_bounded_number_the_recent_ones() -> None:
     assert len(limiter) == 2
     assert limiter.take("a", 0.0) is not None
     assert limiter.take("b", 0.0) is None, "the longest unused one was forgotten"
+
+
+def test_limits_are_given_by_name_and_the_rest_keep_their_defaults() -> None:
+    assert parse_limits([]) == Limits()
+    given = parse_limits(["user=0.5/3", "viewers=10", "viewers=20"])
+    assert given == Limits(user=Rate(0.5, 3), viewers=20)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("user", "user=", "user=1", "user=1/", "user=1/0", "user=0/1", "user=-1/1", "user=1/1.5", "user=nan/1"),
+        *("user=1e3/1", "user=1/1/1", "viewers=1/1", "viewers=0", "viewers=0.5", "viewers=x", "viewers=99999999"),
+        *("address=1/²", "address=1/9999999", "speed=1/1", "=1/1"),
+    ],
+)
+def test_a_limit_nobody_could_mean_is_refused_with_its_form(word: str) -> None:
+    with pytest.raises(ValueError, match=r"write it like|choose from address"):
+        parse_limits([word])
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ def bind_host(host: str) -> str:
 def advertised(settings: Settings) -> tuple[str, ...]:
     """The addresses for ICE candidates; raises :class:`SettingsError` when a name has none."""
     if settings.media_host:
-        return tuple(_resolve(name.strip()) for name in settings.media_host.split(","))
+        return tuple(resolve(name.strip()) for name in settings.media_host.split(","))
     host = bind_host(settings.host)
     if not _is_wildcard(host):
-        return (_resolve(host),)
+        return (resolve(host),)
     found = own_address()
     # Loopback as well: the robot host and a browser on this machine reach us there even behind a firewall.
     return ("127.0.0.1",) if found is None else (found, "127.0.0.1")
@@ -33,7 +33,7 @@ def private_host(settings: Settings) -> tuple[str, str]:
     host = bind_host(settings.host)
     if _is_wildcard(host):
         return host, own_address() or "127.0.0.1"
-    return host, _resolve(host)
+    return host, resolve(host)
 
 
 def own_address() -> str | None:
@@ -91,7 +91,8 @@ def _socket(family: int) -> socket.socket:
     return made
 
 
-def _resolve(name: str) -> str:
+def resolve(name: str) -> str:
+    """The address of a name (or the address itself); raises :class:`SettingsError` when it has none."""
     try:
         return str(ip_address(name))
     except ValueError:

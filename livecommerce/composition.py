@@ -96,4 +96,4 @@ def _media_bind(settings: Settings) -> str:
     if settings.media_host and not settings.on_loopback:
         # Behind NAT the advertised address is not ours to bind.
         return "::" if ":" in host else "0.0.0.0"  # noqa: S104 - viewers have to reach it
-    return host
+    return addresses.resolve(host)

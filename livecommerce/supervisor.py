@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
-from livecommerce import addresses, redis_client
+from livecommerce import addresses, redis_client, tls
 from livecommerce.data_dir import DataDirectory, make_secret
 from livecommerce.embedded import EmbeddedValkey
 from livecommerce.processes import KeptProcess, environment
@@ -55,7 +55,9 @@ class Supervisor:
         """Serve until SIGTERM, SIGINT or SIGHUP; raises errors with sentences when that cannot begin."""
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, stop.set)
+            # nohup ignores SIGHUP for us; a closed terminal is no reason to stop then.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, stop.set)
         stopping = asyncio.create_task(stop.wait(), name="wait for a stop signal")
         async with AsyncExitStack() as stack:
             starting = asyncio.create_task(self._start(stack), name="start")
@@ -73,6 +75,7 @@ class Supervisor:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
+        tls.context(settings)
         host = addresses.bind_host(settings.host)
         kept, port = addresses.reserve(host, settings.port)
         for one in kept:
@@ -116,8 +119,7 @@ class Supervisor:
         os.set_blocking(reader, False)
         loop.add_reader(reader, self._hear_ready, reader)
         stack.callback(loop.remove_reader, reader)
-        metrics = Path(tempfile.mkdtemp(prefix="livecommerce-metrics-"))
-        stack.callback(shutil.rmtree, metrics, ignore_errors=True)
+        metrics = self._metrics_folder(stack)
         for index in range(self._settings.workers):
             spec = WorkerSpec(
                 index=index,
@@ -139,6 +141,17 @@ class Supervisor:
         for worker in self._workers:
             await worker.start()
         await self._until_ready()
+
+    def _metrics_folder(self, stack: AsyncExitStack) -> Path:
+        """Where the workers count together: in the data directory, whose next server clears up after a killed one."""
+        if self._settings.redis_url:
+            folder = Path(tempfile.mkdtemp(prefix="livecommerce-metrics-"))
+        else:
+            folder = self._settings.data_dir.absolute() / "metrics"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     async def _until_ready(self) -> None:
         loop = asyncio.get_running_loop()

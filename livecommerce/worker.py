@@ -10,15 +10,15 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import uvloop
 from aiohttp import web
+from redis.exceptions import RedisError
 
-from livecommerce import addresses
+from livecommerce import addresses, tls
 from livecommerce.close_codes import CloseCode
 from livecommerce.composition import compose
 from livecommerce.http.app import build_app
@@ -44,7 +44,12 @@ def main() -> None:
     """Run the worker described on standard input."""
     spec = WorkerSpec.decode(sys.stdin.buffer.read())
     configure_logging(spec.settings.log_level, f"worker {spec.index}")
-    uvloop.run(serve(spec))
+    try:
+        uvloop.run(serve(spec))
+    except (OSError, RedisError) as error:
+        # Said in one line; the supervisor tries again and gives up where that cannot help.
+        log.error("cannot start: %s", error, exc_info=spec.settings.log_level == "debug")
+        sys.exit(1)
 
 
 async def serve(spec: WorkerSpec) -> None:
@@ -65,7 +70,7 @@ async def serve(spec: WorkerSpec) -> None:
             runner,
             addresses.bind_host(spec.settings.host),
             spec.settings.port,
-            ssl_context=_tls(spec),
+            ssl_context=tls.context(spec.settings),
             reuse_port=True,
             backlog=BACKLOG,
         )
@@ -73,7 +78,7 @@ async def serve(spec: WorkerSpec) -> None:
         os.write(spec.ready_fd, f"{spec.index}\n".encode())
         await stop.wait()
         # Whatever hangs below, the process ends in time: all that matters is in Valkey.
-        loop.call_later(STOP_S, os._exit, 1)
+        loop.call_later(STOP_S, _give_up)
 
 
 async def _take_down(runner: web.AppRunner, context: Context) -> None:
@@ -83,6 +88,12 @@ async def _take_down(runner: web.AppRunner, context: Context) -> None:
         await site.stop()
     await context.hub.close_all(CloseCode.GOING_AWAY)
     await runner.cleanup()
+
+
+def _give_up() -> None:
+    running = sorted(task.get_name() for task in asyncio.all_tasks())
+    log.error("stopping took longer than %.0f s; still running: %s", STOP_S, ", ".join(running))
+    os._exit(1)
 
 
 def _private_socket(spec: WorkerSpec) -> socket.socket:
@@ -97,16 +108,6 @@ def _address(spec: WorkerSpec, private: socket.socket) -> str:
     _, told = addresses.private_host(spec.settings)
     host = f"[{told}]" if ":" in told else told
     return f"http://{host}:{private.getsockname()[1]}"
-
-
-def _tls(spec: WorkerSpec) -> ssl.SSLContext | None:
-    if not spec.settings.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(spec.settings.tls_cert, spec.settings.tls_key)
-    # HTTP/1.1 alone: WebSocket and aiohttp speak nothing newer.
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 if __name__ == "__main__":

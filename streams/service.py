@@ -111,11 +111,12 @@ class StreamService:
         flipped = []
         place: Place | None = None
         while places := await self._store.places(place, MAX_PAGE, lowest=RANKS[StreamState.LIVE] * BAND):
-            for place in places:
-                origin = await self._store.origin(place.stream_id)
+            place = places[-1]
+            ids = [found.stream_id for found in places]
+            for stream_id, origin in zip(ids, await self._store.origins(ids), strict=True):
                 if origin is not None and origin.worker_id not in live_workers:
-                    await self.interrupted(place.stream_id, session_id=origin.session_id)
-                    flipped.append(place.stream_id)
+                    await self.interrupted(stream_id, session_id=origin.session_id)
+                    flipped.append(stream_id)
         return flipped
 
     async def _settle_hint(self, stream_id: str) -> Stream:

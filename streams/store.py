@@ -91,8 +91,14 @@ class StreamStore:
 
     async def origin(self, stream_id: str) -> Origin | None:
         """Who publishes the stream now."""
-        worker, session = await self._redis.hmget(keys.stream(stream_id), "origin_worker", "origin_session")
-        return None if worker is None or session is None else Origin(_text(worker), _text(session))
+        return (await self.origins([stream_id]))[0]
+
+    async def origins(self, stream_ids: Sequence[str]) -> list[Origin | None]:
+        """Who publishes each of these streams now, in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for stream_id in stream_ids:
+            pipeline.hmget(keys.stream(stream_id), "origin_worker", "origin_session")
+        return [_origin(*found) for found in await pipeline.execute()]
 
     async def now_ms(self) -> int:
         """Valkey's clock."""
@@ -138,6 +144,10 @@ def _stream(fields: Mapping[bytes | str, bytes | str]) -> Stream | None:
         created_ms=int(texts["created_ms"]),
         ended_ms=int(texts["ended_ms"]) if "ended_ms" in texts else None,
     )
+
+
+def _origin(worker: bytes | None, session: bytes | None) -> Origin | None:
+    return None if worker is None or session is None else Origin(_text(worker), _text(session))
 
 
 def _text(value: bytes | str) -> str:

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from livecommerce import redis_client
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
 from tests.valkey import valkey_server
@@ -24,7 +23,7 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     """An asyncio client without retries, as the server uses it."""
-    client = Redis.from_url(valkey_url, retry=Retry(NoBackoff(), 0))
+    client = redis_client.make(valkey_url)
     yield client
     await client.aclose()
 

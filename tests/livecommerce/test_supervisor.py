@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from livecommerce.data_dir import read_secret
 from tests.running import RunningServer, free_port, healthy, running_server
@@ -28,29 +30,38 @@ def family(server: RunningServer) -> list[psutil.Process]:
     return psutil.Process(server.process.pid).children(recursive=True)
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command line; none for a process that has just died."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def valkey_of(server: RunningServer) -> psutil.Process:
-    [valkey] = [p for p in family(server) if "valkey-server" in " ".join(p.cmdline())]
+    [valkey] = [p for p in family(server) if "valkey-server" in command_of(p)]
     return valkey
 
 
 def workers_of(server: RunningServer) -> list[psutil.Process]:
-    return [p for p in family(server) if "livecommerce.worker" in p.cmdline()]
+    return [p for p in family(server) if "livecommerce.worker" in command_of(p)]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return not any(_alive(p) for p in processes)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a server that is expected to refuse to start."""
     command = [sys.executable, "-m", "livecommerce", "serve", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
-def metrics_folders() -> set[Path]:
-    import tempfile
-
-    return set(Path(tempfile.gettempdir()).glob("livecommerce-metrics-*"))
 
 
 def test_nothing_outlives_a_killed_supervisor_and_the_next_one_takes_over(tmp_path: Path) -> None:
@@ -65,8 +76,8 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_one_takes_over(tmp_pa
 
 
 def test_sigterm_stops_everything_within_five_seconds(tmp_path: Path) -> None:
-    before = metrics_folders()
     with running_server(tmp_path, "--workers", "2") as server:
+        assert (tmp_path / "data" / "metrics").exists()
         children = family(server)
         server.process.terminate()
         assert server.process.wait(5) == 0
@@ -74,7 +85,7 @@ def test_sigterm_stops_everything_within_five_seconds(tmp_path: Path) -> None:
         assert "Traceback" not in server.output()
         assert "SIGKILL" not in server.output()
     assert not (tmp_path / "data" / "valkey.sock").exists()
-    assert metrics_folders() <= before
+    assert not (tmp_path / "data" / "metrics").exists()
 
 
 def test_ctrl_c_is_a_stop_and_not_a_traceback(tmp_path: Path) -> None:
@@ -136,6 +147,26 @@ def test_a_port_in_use_is_refused_even_when_it_is_ours(tmp_path: Path) -> None:
         assert not (tmp_path / "other").exists()
 
 
+def test_a_media_port_in_use_is_said_in_words_and_given_up(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        media_port = str(taken.getsockname()[1])
+        refused = serve(tmp_path, "--port", str(free_port()), "--media-port", media_port)
+    assert refused.returncode == 1
+    assert "cannot start" in refused.stderr
+    assert "Address already in use" in refused.stderr
+    assert "The workers do not start; the reason is above." in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_useless_certificate_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("no certificate")
+    refused = serve(tmp_path, "--port", str(free_port()), "--tls-cert", "cert.pem", "--tls-key", "cert.pem")
+    assert refused.returncode == 1
+    assert "--tls-cert cert.pem" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_an_outside_server_that_does_not_answer_is_said_in_words(tmp_path: Path) -> None:
     url = f"redis://:hunter2@127.0.0.1:{free_port()}"
     refused = serve(
@@ -145,6 +176,25 @@ def test_an_outside_server_that_does_not_answer_is_said_in_words(tmp_path: Path)
     assert "does not answer" in refused.stderr
     assert "hunter2" not in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_server_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    command = ["nohup", sys.executable, "-m", "livecommerce", "serve", "--port", str(free_port())]
+    log = tmp_path / "log"
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: "/studio" in log.read_text(), said=log.read_text)
+        [valkey] = [p for p in psutil.Process(process.pid).children() if "valkey-server" in command_of(p)]
+        process.send_signal(signal.SIGHUP)
+        # A stop takes Valkey down within its first second; nothing but time can show that none has begun.
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        assert not gone([valkey])
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+    assert log.read_text().count("stopping") == 1
 
 
 def test_the_links_are_said_once_it_is_ready_and_the_secret_never(tmp_path: Path) -> None:

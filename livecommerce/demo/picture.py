@@ -13,6 +13,8 @@ from pathlib import Path
 
 import av
 from av.filter import Graph
+from av.filter.context import FilterContext
+from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace
 
 ART = Path(__file__).parent / "art"
@@ -34,7 +36,10 @@ def art(name: str, pixels: str = "yuva420p") -> av.VideoFrame:
     with av.open(str(ART / f"{name}.png")) as file:
         # Video is limited range; FFmpeg would keep a PNG's full range, and players would crush its blacks.
         return next(file.decode(video=0)).reformat(
-            format=pixels, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG, dst_colorspace=Colorspace.ITU601
+            format=pixels,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=Colorspace.ITU601,
         )
 
 
@@ -87,11 +92,11 @@ class ShowPicture:
         if self.deal_open:
             layers.append(("ribbon", "-240*exp(-6*t)", "150"))
         self._graph = Graph()
-        below = self._main = self._graph.add_buffer(width=WIDTH, height=HEIGHT, format="yuv420p", time_base=TIME_BASE)
+        below = self._main = self._source(WIDTH, HEIGHT, "yuv420p")
         sources = []
         for name, x, y in layers:
             size = art(name)
-            source = self._graph.add_buffer(width=size.width, height=size.height, format="yuva420p", time_base=TIME_BASE)
+            source = self._source(size.width, size.height, "yuva420p")
             overlay = self._graph.add("overlay", f"x='{x}':y='{y}':eval=frame:eof_action=repeat")
             below.link_to(overlay, 0, 0)
             source.link_to(overlay, 0, 1)
@@ -107,6 +112,9 @@ class ShowPicture:
                 still.pts, still.time_base = 0, TIME_BASE
                 source.push(still)
                 source.push(None)
+
+    def _source(self, width: int, height: int, pixels: str) -> FilterContext:
+        return self._graph.add_buffer(width=width, height=height, format=VideoFormat(pixels), time_base=TIME_BASE)
 
     def _draw_studio(self, clock: str) -> None:
         """The scene with the clock written on it: made anew only when either changes, once a second."""

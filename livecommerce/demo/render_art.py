@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - drawings read no better in short lines
 """Draw the robot's show: ``python -m livecommerce.demo.render_art`` renders ``art/*.png`` with Chromium (playwright).
 
 Run it after changing a drawing; the pictures are committed, so that the demo itself needs no browser and no fonts.
@@ -23,10 +24,12 @@ def background(name: str) -> str:
     """The studio: a lit wall, a ring of light, the counter with the product's name."""
     dark, bright, accent, title, price = SCENES[name]
     bulbs = "".join(
-        f'<circle cx="{30 + 60 * i}" cy="442" r="5" fill="{accent}" opacity="{0.95 if i % 2 else 0.5}"/>' for i in range(6)
+        f'<circle cx="{30 + 60 * i}" cy="442" r="5" fill="{accent}" opacity="{0.95 if i % 2 else 0.5}"/>'
+        for i in range(6)
     )
     rays = "".join(
-        f'<path d="M180 250 {-300 + 120 * i} -160 {-250 + 120 * i} -160z" fill="#fff" opacity=".045"/>' for i in range(9)
+        f'<path d="M180 250 {-300 + 120 * i} -160 {-250 + 120 * i} -160z" fill="#fff" opacity=".045"/>'
+        for i in range(9)
     )
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 360 640" width="360" height="640">
     <defs><radialGradient id="w" cx=".5" cy=".38" r=".75"><stop offset="0" stop-color="{bright}"/><stop offset="1" stop-color="{dark}"/></radialGradient>

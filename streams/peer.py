@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -15,12 +13,12 @@ from streams.dtls import DtlsSession
 if TYPE_CHECKING:
     from streams.transport import Transport
 
-log = logging.getLogger(__name__)
-
 #: seconds without an authentic STUN request after which a peer is gone; FFmpeg sends one only every 5 s
 CONSENT_S = 15.0
 #: seconds a handshake may take
 HANDSHAKE_S = 15.0
+#: seconds after which OpenSSL's part is freed even if the peer never proved that it heard our last flight
+LIGHTEN_S = 10.0
 #: source addresses a peer may have at once: a phone with two networks tries a handful
 MAX_ADDRESSES = 8
 
@@ -49,11 +47,13 @@ class Peer:
         self.receive_context: Any = None
         self.created_s = self.consent_s = time.monotonic()
         self.connected_s: float | None = None
+        self._handshake_s = 0.0
         self.gone = False
         self._on_gone = on_gone
         self._addresses: list[Any] = []
         self._dtls: DtlsSession | None = None
-        self._task: asyncio.Task[None] | None = None
+        #: whether anything authentic came: the peer has the keys, so our last flight need not be sent again
+        self.heard = False
         section = next(iter(chosen.values())).section
         self._setup, self._fingerprints = section.setup, section.fingerprints
         self.remote_ufrag = section.ufrag
@@ -121,32 +121,43 @@ class Peer:
     # DTLS
 
     def _start_handshake(self) -> None:
+        if not self.transport.may_shake_hands(self.consent_s):
+            return  # the peer asks again, every 50 to 500 ms
         self._dtls = DtlsSession(
             self.transport.certificate,
             client=is_dtls_client(self._setup),
             fingerprints=self._fingerprints,
             send=self._send_dtls,
+            on_connected=self._connected,
             on_closed=self._leave,
         )
-        self._task = asyncio.get_running_loop().create_task(self._handshake(self._dtls), name=f"dtls-{self.id}")
+        self._handshake_s = self.consent_s
+        self.transport.heavy[self] = None
+        self._dtls.start()
 
     def _send_dtls(self, data: bytes) -> None:
         self.transport.media.send(data, self.address)
 
-    async def _handshake(self, dtls: DtlsSession) -> None:
-        try:
-            async with asyncio.timeout(HANDSHAKE_S):
-                succeeded = await dtls.handshake()
-        except Exception as error:
-            # OpenSSL's and aiortc's errors have no common base; whatever a peer provokes ends only its own session.
-            log.info("the DTLS handshake of %s broke off: %r", self.id, error)
-            succeeded = False
-        if not succeeded:
-            self._leave()
-            return
-        self.receive_context, self.context = dtls.receive_context, dtls.send_context
+    def _connected(self) -> None:
+        assert self._dtls is not None
+        self.receive_context, self.context = self._dtls.receive_context, self._dtls.send_context
         self.connected_s = time.monotonic()
-        self.connected(dtls.tag_bytes)
+        self.connected(self._dtls.tag_bytes)
+
+    def settle(self, now_s: float) -> bool:
+        """Go on with the handshake, or free what it needed; whether there is no more to do."""
+        dtls = self._dtls
+        if dtls is None or self.gone or dtls.closed:
+            return True
+        if self.connected_s is None:
+            dtls.tick()
+            if now_s - self._handshake_s > HANDSHAKE_S:
+                self._leave()
+            return self.gone
+        if not self.heard and now_s - self.connected_s < LIGHTEN_S:
+            return False
+        dtls.lighten()
+        return True
 
     def _leave(self) -> None:
         if not self.gone:
@@ -173,19 +184,16 @@ class Peer:
         """Send one compound RTCP packet, once connected."""
         self.transport.send_rtcp(self.context, plaintext, self.address)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Say goodbye and free everything; safe to call twice."""
         self.gone = True
         self.context = self.receive_context = None
         for ufrag in list(self.passwords):
             self.transport.by_ufrag.pop(ufrag, None)
+        self.transport.heavy.pop(self, None)
         dtls, self._dtls = self._dtls, None
-        task, self._task = self._task, None
         if dtls is not None:
-            await dtls.aclose()
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.wait([task])
+            dtls.close()
         for address in self._addresses:
             self._release(address)
         self._addresses.clear()

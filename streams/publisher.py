@@ -156,6 +156,7 @@ class Publisher(Peer):
         if size <= 0:
             self.counters.packets_refused += 1
             return
+        self.heard = True
         now_s = time.monotonic()
         for message in rtcp.parse(bytes(self.transport.media.buffer.view[:size])):
             if isinstance(message, rtcp.SenderReport) and (source := self._sources.get(message.ssrc)) is not None:

@@ -240,7 +240,7 @@ class Relay:
             broadcast.publisher_left(peer)
         elif broadcast is not None and isinstance(peer, Viewer):
             broadcast.remove(peer)
-        await peer.aclose()
+        peer.close()
         self._forget_if_idle(peer.stream_id)
 
     def _forget_if_idle(self, stream_id: str) -> None:
@@ -273,6 +273,7 @@ class Relay:
                     await self._wake.wait()
 
     def _tick(self, ticks: int, now_s: float) -> None:
+        self._transport.settle(now_s)
         for broadcast in list(self._broadcasts.values()):
             broadcast.tick(now_s)
         if ticks % 20 == 0:

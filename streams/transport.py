@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from streams import stun
+from streams.allowance import Allowance
 from streams.dtls import SharedCertificate
 from streams.rtcp import is_rtcp
 from streams.socket import MediaSocket
@@ -15,6 +16,11 @@ from streams.srtp import SendBuffer
 
 if TYPE_CHECKING:
     from streams.peer import Peer
+
+
+#: handshakes begun in a second, and at once: each costs about 0.7 ms, so others keep most of the time
+HANDSHAKES_PER_S = 300
+HANDSHAKE_BURST = 100
 
 
 class Transport:
@@ -28,6 +34,11 @@ class Transport:
         self.fingerprint = self.certificate.sha256()
         self.by_ufrag: dict[str, Peer] = {}
         self.by_address: dict[Any, Peer] = {}
+        #: peers whose handshake is under way, or whose OpenSSL part is not freed yet
+        self.heavy: dict[Peer, None] = {}
+        self._handshakes = Allowance(HANDSHAKES_PER_S, HANDSHAKE_BURST)
+        #: handshakes put off because too many began in this second
+        self.handshakes_delayed = 0
         #: datagrams of strangers, thrown away
         self.strangers = 0
 
@@ -46,6 +57,19 @@ class Transport:
         while (ufrag := secrets.token_hex(9)) in self.by_ufrag:
             continue
         return ufrag
+
+    def may_shake_hands(self, now_s: float) -> bool:
+        """Whether another handshake may begin now."""
+        if self._handshakes.take(now_s):
+            return True
+        self.handshakes_delayed += 1
+        return False
+
+    def settle(self, now_s: float) -> None:
+        """Every 50 ms: handshakes go on, finished ones free what they needed."""
+        for peer in list(self.heavy):
+            if peer.settle(now_s):
+                self.heavy.pop(peer, None)
 
     def send_rtcp(self, context: Any, plaintext: bytes, address: Any) -> None:
         """Encrypt and send one compound RTCP packet."""

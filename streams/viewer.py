@@ -91,6 +91,7 @@ class Viewer(Peer):
         if size <= 0:
             self.counters.packets_refused += 1
             return
+        self.heard = True
         for message in rtcp.parse(bytes(self.transport.media.buffer.view[:size])):
             if isinstance(message, rtcp.ReportBlock):
                 for kind, track in self._tracks.items():

@@ -1,19 +1,20 @@
-"""The exact hooks of aiortc that ``streams/dtls.py`` stands on: this fails first when aiortc moves them."""
+"""The exact hooks that ``streams/dtls.py`` stands on (this fails first when they move), and whole handshakes."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 
 import aiortc
 import pytest
-from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
+from OpenSSL import SSL
 from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
 
-from streams.dtls import DtlsSession, SharedCertificate
-from tests.streams.peers import until
+from streams import dtls
+from streams.dtls import PROFILES, DtlsSession, SharedCertificate, srtp_session
+from streams.goodbye import split_records
 
 
 def test_aiortc_is_the_version_that_was_looked_at() -> None:
@@ -21,74 +22,147 @@ def test_aiortc_is_the_version_that_was_looked_at() -> None:
 
 
 def test_the_private_parts_have_the_shape_we_use() -> None:
-    assert list(inspect.signature(RTCDtlsTransport.__init__).parameters) == ["self", "transport", "certificates"]
-    assert list(inspect.signature(RTCDtlsTransport._set_role).parameters) == ["self", "role"]
     assert list(inspect.signature(RTCCertificate._create_ssl_context).parameters) == ["self", "srtp_profiles"]
-    source = inspect.getsource(RTCDtlsTransport)
-    for hook in (
-        "transport._recv()",
-        "transport._send(",
-        "_rx_srtp = Session(",
-        "_tx_srtp = Session(",
-        '"statechange"',
-    ):
-        assert hook in source
+    assert list(inspect.signature(SRTPProtectionProfile.get_key_and_salt).parameters) == ["self", "src", "idx"]
+    assert [each.openssl_profile for each in PROFILES] == [
+        b"SRTP_AEAD_AES_128_GCM",
+        b"SRTP_AEAD_AES_256_GCM",
+        b"SRTP_AES128_CM_SHA1_80",
+    ]
     assert ffi.typeof(Session()._srtp) is ffi.typeof("srtp_t *")
     for function in (lib.srtp_protect, lib.srtp_unprotect, lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp):
         assert ffi.typeof(function).cname == "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
 
 
-def pair(fingerprint: Callable[[str], str] = str) -> tuple[DtlsSession, DtlsSession, list[str]]:
-    """Two sessions wired to each other; what they told when they closed."""
-    certificates = SharedCertificate.generateCertificate(), SharedCertificate.generateCertificate()
-    closed: list[str] = []
-    ends: list[DtlsSession] = []
-    for index in (0, 1):
-        ends.append(
+class Pair:
+    """Two sessions whose datagrams wait until they are carried over; ``lose`` drops some."""
+
+    def __init__(self, fingerprint: Callable[[str], str] = str) -> None:
+        self.certificates = SharedCertificate.generateCertificate(), SharedCertificate.generateCertificate()
+        self.wires: tuple[list[bytes], list[bytes]] = ([], [])
+        self.told: list[str] = []
+        self.client, self.server = (
             DtlsSession(
-                certificates[index],
+                self.certificates[index],
                 client=index == 0,
-                fingerprints=(("sha-256", fingerprint(certificates[1 - index].sha256())),),
-                send=lambda data, other=1 - index: ends[other].feed(data),
-                on_closed=lambda index=index: closed.append("client" if index == 0 else "server"),
+                fingerprints=(("sha-256", fingerprint(self.certificates[1 - index].sha256())),),
+                send=self.wires[index].append,
+                on_connected=lambda index=index: self.told.append(f"{'client' if index == 0 else 'server'} connected"),
+                on_closed=lambda index=index: self.told.append(f"{'client' if index == 0 else 'server'} closed"),
             )
+            for index in (0, 1)
         )
-    return ends[0], ends[1], closed
+
+    def carry(self, lose: Callable[[bytes], bool] = lambda _: False) -> None:
+        """Carry datagrams both ways until there are none."""
+        self.client.start()
+        while any(self.wires):
+            for wire, end in zip(self.wires, (self.server, self.client), strict=True):
+                waiting, wire[:] = list(wire), []
+                for datagram in waiting:
+                    if not lose(datagram):
+                        end.feed(datagram)
 
 
-async def test_two_ends_agree_on_keys_and_a_goodbye_is_heard() -> None:
-    client, server, closed = pair()
-    assert await asyncio.gather(client.handshake(), server.handshake()) == [True, True]
-    assert client.tag_bytes == server.tag_bytes == 16
-    data, length = ffi.new("unsigned char[100]", b"\x80\x60\0\1\0\0\0\0\0\0\0\5payload"), ffi.new("int *", 19)
-    assert lib.srtp_protect(client.send_context, data, length) == 0
-    assert length[0] == 19 + 16
-    assert lib.srtp_unprotect(server.receive_context, data, length) == 0
-    assert ffi.buffer(data)[12:19] == b"payload"
-    await client.aclose()
-    await until("the server heard it", lambda: "server" in closed)
-    await server.aclose()
-    await server.aclose()
+def test_two_ends_agree_on_keys() -> None:
+    pair = Pair()
+    pair.carry()
+    assert sorted(pair.told) == ["client connected", "server connected"]
+    packet = bytes([0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7]) + b"payload"
+    for one, other in ((pair.client, pair.server), (pair.server, pair.client)):
+        assert other._sessions[0].unprotect(one._sessions[1].protect(packet)) == packet
+    assert pair.server.tag_bytes == 16
 
 
-async def test_another_certificate_than_promised_is_refused() -> None:
-    client, server, _ = pair(lambda print_: print_[:-2] + ("00" if not print_.endswith("00") else "01"))
-    assert await asyncio.gather(client.handshake(), server.handshake()) == [False, False]
-    await client.aclose()
-    await server.aclose()
+@pytest.mark.parametrize("light", [(), ("client",), ("server",), ("client", "server")], ids=str)
+@pytest.mark.parametrize("leaver", ["client", "server"])
+def test_a_goodbye_is_heard_with_and_without_openssl_at_either_end(leaver: str, light: tuple[str, ...]) -> None:
+    pair = Pair()
+    pair.carry()
+    for name in light:
+        getattr(pair, name).lighten()
+        assert getattr(pair, name).light
+    stayer = pair.server if leaver == "client" else pair.client
+    getattr(pair, leaver).close()
+    assert len(pair.wires[0] + pair.wires[1]) == 1
+    pair.carry()
+    assert stayer.closed
+    assert pair.told[2:] == [f"{'server' if leaver == 'client' else 'client'} closed"]
+    getattr(pair, leaver).close()
+    assert not any(pair.wires)
+
+
+def test_a_forged_goodbye_is_not_heard() -> None:
+    pair = Pair()
+    pair.carry()
+    pair.server.lighten()
+    pair.client.close()
+    genuine = pair.wires[0].pop()
+    for position in (0, 5, 13, 22, len(genuine) - 1):
+        forged = bytearray(genuine)
+        forged[position] ^= 1
+        pair.server.feed(bytes(forged))
+    for size in range(len(genuine)):
+        pair.server.feed(genuine[:size])
+    assert not pair.server.closed
+    pair.server.feed(genuine)
+    assert pair.server.closed
+
+
+def test_another_certificate_than_promised_is_refused() -> None:
+    pair = Pair(lambda print_: print_[:-2] + ("00" if not print_.endswith("00") else "01"))
+    pair.carry()
+    assert "server closed" in pair.told
+    assert pair.server.send_context is None
+    assert pair.client.send_context is None
+
+
+def test_a_lost_flight_is_sent_again_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair()
+    lost: list[bytes] = []
+    pair.carry(lose=lambda datagram: not lost and not lost.append(datagram))  # type: ignore[func-returns-value]
+    assert pair.told == []
+    pair.client.tick()
+    assert not any(pair.wires)
+    monkeypatch.setattr(SSL.Connection, "DTLSv1_get_timeout", lambda self: 0.0)
+    handled: list[bool] = []
+    monkeypatch.setattr(SSL.Connection, "DTLSv1_handle_timeout", lambda self: handled.append(True))
+    pair.client.tick()
+    assert handled == [True]
 
 
 def test_all_handshakes_share_one_ssl_context() -> None:
     certificate = SharedCertificate.generateCertificate()
-    profiles = RTCDtlsTransport(object(), [certificate])._srtp_profiles
-    assert certificate._create_ssl_context(profiles) is certificate._create_ssl_context(profiles)
+    assert certificate.context() is certificate.context()
 
 
 @pytest.mark.parametrize("datagram", [b"", b"\x16", b"\x16\xfe\xfd" + bytes(40), bytes(range(20, 60))])
-async def test_garbage_during_the_handshake_harms_nothing(datagram: bytes) -> None:
-    client, server, _ = pair()
-    if datagram:
-        server.feed(datagram)
-    assert await asyncio.gather(client.handshake(), server.handshake()) == [True, True]
-    await client.aclose()
-    await server.aclose()
+def test_garbage_during_and_after_the_handshake_harms_nothing(datagram: bytes) -> None:
+    pair = Pair()
+    pair.server.feed(datagram)
+    pair.carry()
+    assert sorted(pair.told) == ["client connected", "server connected"]
+    pair.server.feed(datagram)
+    pair.server.lighten()
+    pair.server.feed(datagram)
+    assert not pair.server.closed
+
+
+def test_a_flight_is_cut_between_records_never_within() -> None:
+    def record(size: int) -> bytes:
+        return b"\x16\xfe\xfd" + bytes(8) + size.to_bytes(2, "big") + bytes(size)
+
+    flight = [record(500), record(500), record(500), record(1300), record(10)]
+    assert split_records(b"".join(flight), dtls.MAX_FLIGHT_BYTES) == [
+        flight[0] + flight[1],
+        flight[2],
+        flight[3],
+        flight[4],
+    ]
+    assert split_records(b"", 1200) == []
+
+
+def test_a_session_of_each_profile_can_be_made() -> None:
+    for profile in PROFILES:
+        key = bytes(profile.key_length + profile.salt_length)
+        assert srtp_session(key, profile.libsrtp_profile, outbound=True)

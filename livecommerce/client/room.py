@@ -120,6 +120,10 @@ class Room:
             await self._arrived.wait()
         return self._events.popleft()
 
+    def is_history(self, event: Event) -> bool:
+        """Whether a numbered event had already happened when the room was last joined (so: do not answer it)."""
+        return event.offset is not None and event.offset <= self.joined["offset"]
+
     # --- commands -----------------------------------------------------------------------------------------------
 
     async def do(self, command: str, /, *, timeout_s: float = REPLY_TIMEOUT_S, **fields: Any) -> Json:

@@ -47,7 +47,7 @@ class Chatter:
         async with self._client.room(self._stream_id) as room, asyncio.TaskGroup() as tasks:
             talking = tasks.create_task(self._talk(room))
             async for event in room:
-                if (line := _comment(event)) is not None:
+                if not room.is_history(event) and (line := _comment(event)) is not None:
                     await asyncio.sleep(random.uniform(0.3, 1.5))
                     await self._say(room, line)
             talking.cancel()

@@ -103,15 +103,13 @@ class RobotHost:
     # --- what happens in the room ---------------------------------------------------------------------------------
 
     async def _listen(self, room: Room, crowd: Crowd, tasks: asyncio.TaskGroup) -> None:
-        history_to = 0
         try:
             async for event in room:
                 if event.type == "joined":
-                    history_to = event.data["offset"]
                     self._picture.deal_open = any(deal["state"] == "open" for deal in event.data["deals"])
                     if room.reconnects and event.data["stream"]["state"] == "interrupted":
                         self._publisher.again()
-                elif event.offset is not None and event.offset > history_to:
+                elif not room.is_history(event):
                     await self._react(event, room, crowd, tasks)
         except ClientError as error:
             raise StreamOver(f"the room was lost: {error}") from error

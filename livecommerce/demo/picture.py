@@ -24,7 +24,7 @@ RATE = 20
 TIME_BASE = Fraction(1, RATE)
 
 #: where the clock's face goes, and the size of one glyph cell (even, for the colour planes have half the size)
-CLOCK_X, CLOCK_Y, GLYPH_WIDTH, GLYPH_HEIGHT = 68, 92, 28, 52
+CLOCK_X, CLOCK_Y, GLYPH_WIDTH, GLYPH_HEIGHT = 68, 112, 28, 52
 GLYPHS = "0123456789:"
 #: the wave goes there and back, then rests
 WAVE = (0, 1, 2, 3, 4, 5, 5, 4, 3, 2, 1, 0) * 2 + (0,) * 48
@@ -85,12 +85,12 @@ class ShowPicture:
             ("arm-0", "-16", "236"),
             ("body", "24", "300"),
             ("head-open-smile", "44+3*sin(t*1.3)", "188+5*sin(t*2.6)"),
-            (f"product-{self.scene}", "204+300*exp(-5*t)", "268+9*sin(t*1.9)"),
-            ("spark", "300+14*sin(t*0.9)", "250-mod(t*34,90)"),
-            ("spark", "30+20*sin(t*0.7)", "230-mod(t*27+40,110)"),
+            (f"product-{self.scene}", "188+300*exp(-5*t)", "268+9*sin(t*1.9)"),
+            ("spark", "286+14*sin(t*0.9)", "250-mod(t*34,90)"),
+            ("spark", "46+16*sin(t*0.7)", "230-mod(t*27+40,110)"),
         ]
         if self.deal_open:
-            layers.append(("ribbon", "-240*exp(-6*t)", "150"))
+            layers.append(("ribbon", "-270*exp(-6*t)", "172"))
         self._graph = Graph()
         below = self._main = self._source(WIDTH, HEIGHT, "yuv420p")
         sources = []

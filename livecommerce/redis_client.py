@@ -16,6 +16,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from livecommerce.joined import JoinedRedis
+
 #: until a connection stands
 CONNECT_S = 3.0
 #: until a plain command is answered (scripts have their own, stated by the ScriptRunner)
@@ -90,7 +92,7 @@ def make(url: str, *, command_s: float | None = COMMAND_S, max_connections: int 
         timeout=WAIT_S,
     )
     pool.connection_class = _CONNECTIONS[pool.connection_class]
-    return Redis.from_pool(pool)
+    return JoinedRedis.from_pool(pool)
 
 
 def without_password(url: str) -> str:

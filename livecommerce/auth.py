@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import time
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import jwt
+import msgspec
 
 from livecommerce.problems import Problem
 from livecommerce.token_keys import Key, PublicKey
@@ -22,6 +24,10 @@ EVERY_STREAM = "*"
 MIN_SECRET_BYTES = 32
 #: verified tokens kept, least recently used first out: at about 500 bytes each, 5 MB
 MAX_REMEMBERED = 10_000
+#: the header that PyJWT (and most others) write for HS256
+_HS256_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+#: claims with no rules beyond those checked here
+_USUAL_CLAIMS = frozenset({"sub", "name", "stream", "can", "aud", "exp", "iat"})
 #: a display name's bound, in characters
 MAX_NAME = 40
 
@@ -129,11 +135,40 @@ class TokenAuthority:
 
     def _check(self, token: str) -> Identity:
         try:
-            return _identity(self._claims(token))
+            return _identity(self._plain_claims(token) or self._claims(token))
         except jwt.ExpiredSignatureError:
             raise Problem("token_expired", "The token has expired; get a new one.") from None
         except (jwt.InvalidTokenError, ValueError, UnicodeError):
             raise Problem("token_invalid", "The token is not one of ours.") from None
+
+    def _plain_claims(self, token: str) -> dict[str, Any] | None:
+        """The claims of a good token of the most usual form, or ``None``: then PyJWT has to judge.
+
+        A flash sale brings thousands of new tokens in a second, and PyJWT takes 330 µs for each; this takes 12.
+        """
+        header, _, rest = token.partition(".")
+        payload, _, signature = rest.partition(".")
+        if header != _HS256_HEADER or not token.isascii():
+            return None
+        signed = hmac.digest(self._secret.encode(), f"{header}.{payload}".encode(), "sha256")
+        if not hmac.compare_digest(base64.urlsafe_b64encode(signed).rstrip(b"="), signature.encode()):
+            return None
+        try:
+            claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        now_s = self._now_s()
+        usual = (
+            isinstance(claims, dict)
+            and claims.get("aud") == AUDIENCE
+            and claims.keys() <= _USUAL_CLAIMS
+            and type(claims.get("exp")) is int
+            and claims["exp"] > now_s
+            and type(issued_s := claims.get("iat", 0)) is int
+            and issued_s <= now_s
+            and isinstance(claims.get("sub"), str)
+        )
+        return claims if usual else None
 
     def _claims(self, token: str) -> dict[str, Any]:
         # The header's algorithm only chooses among keys made for it: a public key never serves as an HMAC secret.

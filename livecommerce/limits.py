@@ -6,6 +6,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
@@ -110,6 +111,8 @@ class TrustedProxies:
         Read from the right, because a client may send an ``X-Forwarded-For`` of its own, which proxies append to.
         """
         address = peer
+        if not self._networks:
+            return address
         for hop in reversed(forwarded_for.split(",")):
             if not self.trusts(address) or parse_address(hop.strip()) is None:
                 break
@@ -117,6 +120,7 @@ class TrustedProxies:
         return address
 
 
+@lru_cache(maxsize=4096)  # the same clients ask again and again, and parsing takes 10 µs
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """An IP address (an IPv4 one mapped into IPv6 comes out as IPv4), or ``None``."""
     try:

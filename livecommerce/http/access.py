@@ -51,9 +51,9 @@ def client_address(request: web.Request) -> str:
     hop: Hop | None = request.get(HOP)
     if hop is not None:
         return hop.client
-    return request.app[GATE].proxies.client(
-        request.remote or "", ",".join(request.headers.getall("X-Forwarded-For", []))
-    )
+    forwarded = request.headers.getall("X-Forwarded-For", ())
+    peer, proxies = request.remote or "", request.app[GATE].proxies
+    return proxies.client(peer, ",".join(forwarded)) if forwarded else peer
 
 
 def admit(request: web.Request, limiter: RateLimiter) -> None:

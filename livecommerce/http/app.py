@@ -21,13 +21,13 @@ from livecommerce.http.middlewares import admission, dress, errors
 from livecommerce.http.proxy import PROXY, WorkerProxy
 from livecommerce.limits import TrustedProxies
 
-#: every operation of the public HTTP contract
+#: every operation of the public HTTP contract; the router tries them in this order, so those asked most come first
 ENDPOINTS: Sequence[Endpoint] = (
-    *guest.ENDPOINTS,
-    *streams.ENDPOINTS,
-    *products.ENDPOINTS,
-    *deals.ENDPOINTS,
     *claims.ENDPOINTS,
+    *streams.ENDPOINTS,
+    *deals.ENDPOINTS,
+    *products.ENDPOINTS,
+    *guest.ENDPOINTS,
     *orders.ENDPOINTS,
     *media.ENDPOINTS,
     *health.ENDPOINTS,

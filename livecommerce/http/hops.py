@@ -43,7 +43,9 @@ class SignedHops:
 
     def verify(self, request: web.Request) -> Hop | None:
         """The hop of a request; ``None`` when there is none, or none of ours."""
-        header = request.headers.get(HEADER, "")
+        header = request.headers.get(HEADER)
+        if header is None:
+            return None
         fields, _, signature = header.rpartition(" ")
         parts = fields.split(" ")
         if len(parts) != 3 or not header.isascii():

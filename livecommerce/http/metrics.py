@@ -22,6 +22,8 @@ SECONDS = Histogram(
 )
 PROXIED = Counter("livecommerce_http_proxied", "Requests passed to the worker they concern.", ["outcome"])
 
+#: series by method, route and status: as many as the server has answers
+_series: dict[tuple[str, str, int], tuple[Counter, Histogram | None]] = {}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -30,9 +32,17 @@ def observe(request: web.Request, status: int, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = "none" if resource is None else resource.canonical
     method = request.method if request.method in _METHODS else "other"
-    REQUESTS.labels(method, route, str(status)).inc()
-    if not route.startswith(("/ws/", "/sse/")):
-        SECONDS.labels(method, route).observe(seconds)
+    # Hot path: finding a labelled series takes prometheus-client 8 µs, and there are few of them.
+    series = _series.get((method, route, status))
+    if series is None:
+        lasting = route.startswith(("/ws/", "/sse/"))
+        series = _series[method, route, status] = (
+            REQUESTS.labels(method, route, str(status)),
+            None if lasting else SECONDS.labels(method, route),
+        )
+    series[0].inc()
+    if series[1] is not None:
+        series[1].observe(seconds)
 
 
 def render() -> bytes:

@@ -23,7 +23,7 @@ _ORDER = "/api/v1/orders/{order_id}"
 class PayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The payment provider's token for this payment."""
 
-    payment_token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    payment_token: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 async def index(request: web.Request) -> web.Response:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from deals import keys, metrics
 from deals.errors import DealNotFound
 from deals.lane import Claim, Outcome
-from deals.models import Buyer
+from deals.models import Buyer, Money, Order, OrderState
 from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts
-from deals.store import Store, order_head, read_order
+from deals.store import Frozen, Store, order_head, read_frozen, read_order, whom_to_tell
 
 #: orders of one buyer in one deal, those cancelled and expired included: bounds what claim-and-cancel loops can store
 MOST_ORDERS_OF_BUYER = 50
@@ -18,6 +21,8 @@ MOST_ORDERS_OF_BUYER = 50
 MOST_REMEMBERED = 100_000
 #: deals that a worker remembers to exist
 MOST_SEEN = 1000
+#: what claim.lua answers for a claim that was accepted
+_ACCEPTED = 1
 
 
 class ClaimDesk:
@@ -32,11 +37,15 @@ class ClaimDesk:
         self._new_id = new_id
         self._remembered: dict[tuple[str, str, str], None] = {}
         self._seen: dict[str, None] = {}
+        self._one_slot = True
 
-    def prepare(self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str) -> Claim:
+    def prepare(self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str, origin: str) -> Claim:
         """A claim with the id of the order that it will be."""
         ref = self._new_id("")
-        return Claim(buyer, units, key, ref, order_head(keys.order_id(stream_id, deal_id, ref), buyer, units))
+        return Claim(
+            *(buyer, units, key, ref, f"{stream_id}.{deal_id}.{ref}"),
+            *(order_head(f"{stream_id}.{deal_id}.{ref}", buyer, units), whom_to_tell(buyer.id, origin)),
+        )
 
     async def remember(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
         """Write each buyer's index entry that this worker has not written yet; raises DealNotFound."""
@@ -51,29 +60,68 @@ class ClaimDesk:
                 raise DealNotFound("There is no such deal here.")
             self._seen[member] = None
             _trim(self._seen, MOST_SEEN)
-        users = {user for user, _, _ in new}
-        await self._store.ask(*(("ZADD", keys.buyer(user), "NX", now, member) for user in users))
+        await self._write([keys.buyer(user) for user in {user for user, _, _ in new}], now, member)
         self._remembered.update(dict.fromkeys(new))
         _trim(self._remembered, MOST_REMEMBERED)
+
+    async def _write(self, indexes: Sequence[str], now: int, member: str) -> None:
+        if self._one_slot:
+            try:
+                await self._scripts.raw("remember", indexes, (now, member))
+                return
+            except ResponseError as error:
+                if not str(error).startswith("CROSSSLOT"):
+                    raise
+                self._one_slot = False  # a cluster: each index has a slot of its own
+        await self._store.ask(*(("ZADD", index, "NX", now, member) for index in indexes))
 
     async def submit(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> Sequence[Outcome]:
         """Send one batch; an outcome each, in order. Raises redis-py's errors, and DealNotFound for the whole batch."""
         args: list[str | bytes | int] = [MOST_ORDERS_OF_BUYER]
         for claim in claims:
-            buyer = claim.buyer
-            args += (f"{buyer.id}\n{claim.key}", buyer.id, buyer.name, claim.units, claim.ref, claim.head)
+            user = claim.buyer.id
+            args += (f"{user}\n{claim.key}", f"b:{user}", claim.units, claim.ref, claim.head, claim.told)
         metrics.BATCH_CLAIMS.observe(len(claims))
-        _left, *answers = await self._scripts.raw("claim", keys.of_deal(stream_id, deal_id), args)
-        return [_outcome(claim, answer) for claim, answer in zip(claims, answers, strict=True)]
+        answer = await self._scripts.raw("claim", keys.of_deal(stream_id, deal_id), args)
+        _left, _accepted, _closes, now, until, frozen, *codes = answer
+        reader = _Outcomes(now, until, read_frozen(b"{%b}" % frozen))
+        outcomes = [reader.outcome(claim, code) for claim, code in zip(claims, codes, strict=True)]
+        reader.count(codes)
+        return outcomes
 
 
-def _outcome(claim: Claim, answer: bytes | int) -> Outcome:
-    if isinstance(answer, int):
-        kind = REFUSALS[answer]
-        return kind(CLAIM_SENTENCES[kind])
-    order = read_order(answer)
-    metrics.CLAIMS.labels("accepted" if order.id.endswith(claim.ref) else "replayed").inc()
-    return order
+class _Outcomes:
+    """Makes outcomes of one batch: an accepted order is known here but for what the script decided for all of them."""
+
+    def __init__(self, placed_ms: int, held_until_ms: int, frozen: Frozen) -> None:
+        self._placed_ms = placed_ms
+        self._held_until_ms = held_until_ms
+        self._frozen = frozen
+        self._totals: dict[int, Money] = {}
+
+    def outcome(self, claim: Claim, code: bytes | int) -> Outcome:
+        if code == _ACCEPTED:
+            return self._order(claim)
+        if isinstance(code, int):
+            kind = REFUSALS[code]
+            return kind(CLAIM_SENTENCES[kind])
+        return read_order(code)
+
+    def _order(self, claim: Claim) -> Order:
+        f, units = self._frozen, claim.units
+        total = self._totals.get(units)
+        if total is None:
+            total = self._totals[units] = Money(units * f.unit_price.amount, f.unit_price.currency)
+        return Order(
+            *(claim.order_id, f.deal_id, f.stream_id, f.title, claim.buyer, units, f.unit_price, total),
+            *(OrderState.HELD, self._held_until_ms, self._placed_ms),
+        )
+
+    @staticmethod
+    def count(codes: Iterable[bytes | int]) -> None:
+        kinds = Counter("replayed" if isinstance(c, bytes) else "accepted" if c == _ACCEPTED else "" for c in codes)
+        for kind in filter(None, kinds):
+            metrics.CLAIMS.labels(kind).inc(kinds[kind])
 
 
 def _trim(oldest_first: dict[Any, None], most: int) -> None:

@@ -80,7 +80,7 @@ def _text(name: str) -> str:
 
 
 #: scripts that touch no deal
-_OTHERS = ("put_product", "remove_product", "pin_product", "forget_stream")
+_OTHERS = ("put_product", "remove_product", "pin_product", "forget_stream", "remember")
 _OF_A_DEAL = (
     *("create", "open", "close", "cancel", "extend", "stream_ended", "claim", "tick"),
     *("pay_begin", "pay_decline", "pay_confirm", "cancel_order", "refund", "refunded", "settled"),
@@ -89,7 +89,9 @@ _OF_A_DEAL = (
 
 def _load() -> dict[str, str]:
     shared = tables() + _text("deal") + _text("order")
-    return {v: tables() + _text(v) for v in _OTHERS} | {v: shared + _text(v) for v in _OF_A_DEAL}
+    texts = {v: tables() + _text(v) for v in _OTHERS} | {v: shared + _text(v) for v in _OF_A_DEAL}
+    texts["claim"] = shared + _text("claiming") + _text("claim")
+    return texts
 
 
 #: verb -> the script's whole text but for the emit prelude

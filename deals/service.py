@@ -32,7 +32,7 @@ MOST_AHEAD_MS = 86_400_000
 MOST_UNITS = 1000
 
 _KEY = re.compile(r"[ -~]{1,128}\Z")
-_CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
+_CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}(:[0-9]{1,6})?\Z")
 
 
 def stream_of_order(order_id: str) -> str:
@@ -158,12 +158,21 @@ class DealService:
     # claims and orders
 
     async def claim(
-        self, stream_id: str, deal_id: str, *, buyer: Buyer, units: int, key: str, payment_token: str | None = None
+        self,
+        stream_id: str,
+        deal_id: str,
+        *,
+        buyer: Buyer,
+        units: int,
+        key: str,
+        payment_token: str | None = None,
+        origin: str = "",
     ) -> Order:
         """Claim units; with a payment token also pay, in which case a decline raises though the hold stays.
 
         A key seen before answers with its order as it is now. Raises OutcomeUnknown when the answer was lost: the same
-        key finds the truth.
+        key finds the truth. All the buyer's connections are told of a new order, but not one that calls itself
+        ``origin``: it hears it from us.
         """
         _check_deal(stream_id, deal_id)
         if not _KEY.match(key):
@@ -172,7 +181,8 @@ class DealService:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
         # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
         buyer = Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
-        order = await self._lanes.claim(stream_id, deal_id, self._desk.prepare(stream_id, deal_id, buyer, units, key))
+        prepared = self._desk.prepare(stream_id, deal_id, buyer, units, key, origin)
+        order = await self._lanes.claim(stream_id, deal_id, prepared)
         if payment_token is not None and order.state is OrderState.HELD:
             return await self.pay(order.id, buyer_id=buyer.id, payment_token=payment_token)
         return order

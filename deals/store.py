@@ -16,7 +16,11 @@ from deals.scripts import unavailable
 
 _DEAL_FIELDS = ("terms", "opens_at_ms", "closes_at_ms", "state", "left", "held", "sold")
 
+#: entries of the journal's stream in one answer: a batch of claims is one entry of some 40 KB
+_ENTRIES_AT_ONCE = 50
+
 _encode = msgspec.json.Encoder().encode
+read_orders = msgspec.json.Decoder(list[Order]).decode
 read_order = msgspec.json.Decoder(Order).decode
 read_deal = msgspec.json.Decoder(Deal).decode
 read_whole_product = msgspec.json.Decoder(Product).decode
@@ -38,7 +42,7 @@ class _Terms(msgspec.Struct, frozen=True):
     hold_s: int
 
 
-class _Frozen(msgspec.Struct, frozen=True):
+class Frozen(msgspec.Struct, frozen=True):
     """The members that a deal gives to its orders."""
 
     deal_id: str
@@ -55,6 +59,9 @@ class _OrderHead(msgspec.Struct, frozen=True):
     units: int
 
 
+read_frozen = msgspec.json.Decoder(Frozen).decode
+
+
 def _members(value: msgspec.Struct) -> bytes:
     """A struct's JSON without its braces, to be spliced by a script."""
     return _encode(value)[1:-1]
@@ -63,6 +70,11 @@ def _members(value: msgspec.Struct) -> bytes:
 def order_head(order_id: str, buyer: Buyer, units: int) -> bytes:
     """What claim.lua splices into an order."""
     return _members(_OrderHead(order_id, buyer, units))
+
+
+def whom_to_tell(user_id: str, origin: str) -> bytes:
+    """What ``tell_all`` takes for one user."""
+    return _encode((user_id, origin))
 
 
 def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: int) -> list[str | bytes | int]:
@@ -82,7 +94,7 @@ def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: i
         s.price.amount,
         s.price.currency,
         _members(terms),
-        _members(_Frozen(deal_id, stream_id, s.title, s.price)),
+        _members(Frozen(deal_id, stream_id, s.title, s.price)),
         s.product_id or "",
         most_unfinished,
     ]
@@ -167,13 +179,23 @@ class Store:
 
     async def journal(self, stream_id: str, after: str | None, limit: int) -> list[JournalEntry]:
         """Up to ``limit`` journal entries after a cursor, oldest first."""
-        start = "-" if after is None else f"({after}"
-        [entries] = await self.ask(("XRANGE", keys.journal(stream_id), start, "+", "COUNT", limit))
-        return [_entry(entry_id, fields) for entry_id, fields in entries]
+        found: list[JournalEntry] = []
+        entry, _, number = (after or "").partition(":")
+        start, skip = (entry or "-", int(number) + 1) if number else (f"({entry}" if entry else "-", 0)
+        while len(found) < limit:
+            [entries] = await self.ask(("XRANGE", keys.journal(stream_id), start, "+", "COUNT", _ENTRIES_AT_ONCE))
+            for entry_id, fields in entries:
+                found += read_entries(entry_id, fields)[skip:]
+                skip, start = 0, f"({entry_id.decode()}"
+            if len(entries) < _ENTRIES_AT_ONCE:
+                break
+        return found[:limit]
 
 
-def _entry(entry_id: bytes, flat: Any) -> JournalEntry:
+def read_entries(entry_id: bytes, flat: Any) -> list[JournalEntry]:
+    """The journal entries in an entry of the stream: one, or those of a batch of claims, each with its own cursor."""
     fields = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
-    return JournalEntry(
-        entry_id.decode(), int(fields[b"at_ms"]), fields[b"what"].decode(), read_order(fields[b"order"])
-    )
+    entry, at_ms, what = entry_id.decode(), int(fields[b"at_ms"]), fields[b"what"].decode()
+    if b"orders" not in fields:
+        return [JournalEntry(entry, at_ms, what, read_order(fields[b"order"]))]
+    return [JournalEntry(f"{entry}:{n}", at_ms, what, o) for n, o in enumerate(read_orders(fields[b"orders"]))]

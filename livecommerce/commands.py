@@ -53,6 +53,8 @@ class Visit:
     stream_id: str
     host_id: str
     identity: Identity
+    #: names the connection: what its replies say is not told to it again
+    tag: str = ""
 
     def may(self, grant: Grant) -> bool:
         """Whether the token allows this here; hosting and moderating also depend on whose stream it is."""
@@ -138,6 +140,7 @@ async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
         units=command.units,
         key=command.key,
         payment_token=command.payment_token,
+        origin=visit.tag,
     )
     return {"order": order}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Member:
         "seen",
         "shut",
         "stale",
+        "tag",
         "user_id",
     )
 
@@ -54,6 +56,8 @@ class Member:
         self.outbox = Outbox(transport, self._too_slow)
         self.codec = codec
         self.user_id = user_id
+        #: names this connection where a command of its own is told to the user's others
+        self.tag = secrets.token_hex(4)
         #: what private events "role:<name>" it gets
         self.roles = frozenset(roles)
         #: when its token expires, in seconds since the epoch

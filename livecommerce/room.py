@@ -33,6 +33,18 @@ EARLY_MAX = 2000
 RETRY_S = 0.25
 
 
+class _Many(msgspec.Struct, frozen=True):
+    """What ``tell_all`` publishes."""
+
+    type: str
+    member: str
+    to: list[tuple[str, str]]
+    values: list[msgspec.Raw]
+
+
+_read_many = msgspec.json.Decoder(_Many).decode
+
+
 class Room:
     """Owned by the hub, which opens it, closes it, and puts viewers in."""
 
@@ -148,6 +160,8 @@ class Room:
         elif kind == b"p":
             metrics.EVENTS.labels("private").inc()
             self._private(body)
+        elif kind == b"m":
+            self._many_private(body)
 
     def on_subscribed(self) -> None:
         """Anything may have been missed before this moment."""
@@ -208,6 +222,21 @@ class Room:
             for member in members:
                 if member.user_id == event["data"].get("user_id"):
                     member.close(CloseCode.BANNED)
+
+    def _many_private(self, body: bytes) -> None:
+        """One message for the many buyers of a batch, most of whom are on other workers (or have their reply)."""
+        many = _read_many(body)
+        for (to, origin), value in zip(many.to, many.values, strict=True):
+            there = self._by_address.get(f"user:{to}")
+            if there is None:
+                continue
+            members = [member for member in there if not origin or member.tag != origin]
+            if members:
+                event = {"to": to, "type": many.type, "data": {many.member: value}}
+                item = Item(msgspec.json.encode(event))
+                metrics.EVENTS.labels("private").inc()
+                for member in members:
+                    member.tell(item)
 
     # staying whole
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -185,7 +186,7 @@ class Connection:
         metrics.CONNECTIONS.labels(self._codec.name).inc()
         ok = await welcome(self._request, visit, arrival)
         await self._context.hub.settle(arrival, member, self._codec.encode(Accepted(join.id, ok)))
-        self._visit = visit
+        self._visit = replace(visit, tag=member.tag)
 
     # --- commands -----------------------------------------------------------------------------------------------
 

@@ -1,60 +1,57 @@
--- claim.lua: decide many claims on one deal at once, in the order given.
+-- claim.lua: decide many claims on one deal at once, in the order given. The hot path: what is the same for a batch is
+-- made once, and an order's JSON is joined from three pieces.
 -- KEYS: those of a deal
--- ARGV: most orders of one buyer in one deal; then 6 a claim: field of its idempotency key, buyer id, buyer name,
---       units, ref of the order it would be, that order's JSON members "id", "buyer", "units"
--- Returns {0, left, outcome…}, each outcome the order as JSON (a replay's as it is now) or an integer of REFUSED; or
--- {REFUSED.deal_not_found, why}. Keys, then clock, limit, stock; the stock is taken before an order exists.
+-- ARGV: most orders of one buyer in one deal; then 6 a claim: field of its idempotency key, ledger field of its buyer,
+--       units, ref of the order it would be, that order's JSON members "id", "buyer", "units", whom to tell (tell_all)
+-- Returns {0, left, keys accepted ever, closes_at_ms or 0, now, held_until_ms, frozen members, outcome…}, an outcome
+-- being 1 (accepted), an order as JSON (a replay's, as it is now) or an integer of REFUSED; or {REFUSED.…, why}.
+-- Keys, then clock, limit, stock; the stock is taken before an order exists.
 local d, now, most = load_deal(), now_ms(), tonumber(ARGV[1])
 if not d then return {REFUSED.deal_not_found, 'There is no such deal here.'} end
 advance(d, now)
-local keys, buyers, deadline = {}, {}, integer(now + d.hold)
-for at = 2, #ARGV, 6 do keys[#keys + 1], buyers[#buyers + 1] = ARGV[at], 'b:' .. ARGV[at + 1] end
+local keys, buyers, deadline, taken = {}, {}, integer(now + d.hold), 0
+for at = 2, #ARGV, 6 do keys[#keys + 1], buyers[#buyers + 1] = ARGV[at], ARGV[at + 1] end
 local accepted, records = redis.call('HMGET', CLAIMS, unpack(keys)), redis.call('HMGET', LEDGER, unpack(buyers))
-local reply, placed, taken, names, used, refs, claims, ledger, holds = {0, 0}, {}, 0, {}, {}, {}, {}, {}, {}
+local front = '{"state":"held","held_until_ms":' .. deadline .. ','
+local back = ',"currency":"' .. d.currency .. '"},"placed_ms":' .. integer(now) .. '}'
+local placed, orders, to, names, used, refs, claims, ledger, holds, tails = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 
-local function count(list) return select(2, string.gsub(list, ' ', '')) end
-
-local function place(i, at, units, ref)
-  local who, order = buyers[i], {ref = ref, buyer = {id = ARGV[at + 1]}, mark = ref .. ' ' .. integer(units)}
-  order.json = '{"state":"held","held_until_ms":' .. deadline .. ',' .. ARGV[at + 5] .. ',' .. d.frozen
-    .. ',"total":{"amount":' .. integer(units * d.amount) .. ',"currency":"' .. d.currency .. '"},"placed_ms":'
-    .. integer(now) .. '}'
+local function place(key, who, units, at)
+  local n, head, ref = #orders + 1, ARGV[at + 4], ARGV[at + 3]
+  tails[units] = tails[units] or ',' .. d.frozen .. ',"total":{"amount":' .. integer(units * d.amount) .. back
+  local json = front .. head .. tails[units]
   d.left, d.held, taken = d.left - units, d.held + units, taken + units
-  used[who], refs[who] = used[who] + units, refs[who] .. ' ' .. ref
-  placed[#placed + 1], placed[keys[i]] = order, order
-  if #names < 10 then names[#names + 1] = json_string(ARGV[at + 2]) end
-  claims[#claims + 1], claims[#claims + 2] = keys[i], order.mark
-  ledger[#ledger + 1], ledger[#ledger + 2], ledger[#ledger + 3], ledger[#ledger + 4] = 'o:' .. ref, order.json, who,
-    integer(used[who]) .. refs[who]
-  holds[#holds + 1], holds[#holds + 2] = deadline, ref
-  return order.json
+  used[who], refs[who], placed[key] = used[who] + units, refs[who] .. ' ' .. ref, n
+  orders[n], to[n] = json, ARGV[at + 5]
+  if n <= 10 then names[n] = string.match(head, '"name":(".*")},"units":%d+$') end
+  claims[2 * n - 1], claims[2 * n], holds[2 * n - 1], holds[2 * n] = key, ref .. ' ' .. ARGV[at + 2], deadline, ref
+  ledger[4 * n - 3], ledger[4 * n - 2] = 'o:' .. ref, json
+  ledger[4 * n - 1], ledger[4 * n] = who, used[who] .. refs[who]
+  return 1
 end
-for i, key in ipairs(keys) do
-  local at, who, new = i * 6 - 4, buyers[i], placed[key]
-  local units, old = tonumber(ARGV[at + 3]), new and new.mark or accepted[i] or ''
-  local old_ref, old_units = string.match(old, '^(%S+) (%d+)$')
+
+local function decide(i, key, who, at)
+  local units, old = tonumber(ARGV[at + 2]), placed[key] and claims[2 * placed[key]] or accepted[i]
+  if old then
+    local ref, as = string.match(old, '^(%S+) (%d+)$')
+    if tonumber(as) ~= units then return REFUSED.key_reused end
+    return orders[placed[key]] or redis.call('HGET', LEDGER, 'o:' .. ref)
+  end
   if not used[who] then
-    local n, list = string.match(records[i] or '0', '^(%d+)(.*)$')
+    local n, list = 0, ''
+    if records[i] then n, list = string.match(records[i], '^(%d+)(.*)$') end
     used[who], refs[who] = tonumber(n), list
   end
-  if old_ref and tonumber(old_units) ~= units then reply[i + 2] = REFUSED.key_reused
-  elseif old_ref then reply[i + 2] = new and new.json or redis.call('HGET', LEDGER, 'o:' .. old_ref)
-  elseif d.state == 'scheduled' then reply[i + 2] = REFUSED.not_open
-  elseif not DEAL_STEP[d.state].close then reply[i + 2] = REFUSED.closed
-  elseif used[who] + units > d.limit or count(refs[who]) >= most then reply[i + 2] = REFUSED.limit_reached
-  elseif units > d.left then reply[i + 2] = REFUSED.sold_out
-  else reply[i + 2] = place(i, at, units, ARGV[at + 4]) end
+  if d.state == 'scheduled' then return REFUSED.not_open end
+  if not DEAL_STEP[d.state].close then return REFUSED.closed end
+  local orders_of = refs[who] == '' and 0 or select(2, string.gsub(refs[who], ' ', ''))
+  if used[who] + units > d.limit or orders_of >= most then return REFUSED.limit_reached end
+  if units > d.left then return REFUSED.sold_out end
+  return place(key, who, units, at)
 end
-reply[2] = d.left
-if taken == 0 then return reply end
-local gone = d.left == 0 and step_deal(d, 'sell_out')
-save_deal(d)
-wake(d, now + d.hold)
-for key, fields in pairs({[LEDGER] = ledger, [CLAIMS] = claims}) do redis.call('HSET', key, unpack(fields)) end
-redis.call('ZADD', HOLDS, unpack(holds))
-for _, order in ipairs(placed) do record(order, now, 'claimed', order.json) end
-emit(ROOM, LOG, now, 'deal.claimed', '{"deal_id":"' .. d.id .. '","units":' .. integer(taken) .. ',"left":'
-  .. integer(d.left) .. ',"buyers":[' .. table.concat(names, ',') .. '],"more":' .. integer(#placed - #names) .. '}')
-if gone then announce(d, now, 'deal.sold_out') end
-show_stock(d)
+local reply = {0, 0, 0, d.closes or 0, now, now + d.hold, d.frozen}
+for i, key in ipairs(keys) do reply[i + 7] = decide(i, key, buyers[i], i * 6 - 4) end
+local all = {orders = orders, to = to, names = names, claims = claims, ledger = ledger, holds = holds}
+if taken > 0 then write_claims(d, now, taken, all) end
+reply[2], reply[3] = d.left, redis.call('HLEN', CLAIMS)
 return reply

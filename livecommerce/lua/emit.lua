@@ -7,6 +7,7 @@
 -- event as JSON in field "e". The log's key is also the name of the room's sharded pub/sub channel.
 --
 -- A published message is one tag byte and JSON: "n" a numbered event, "p" a private event (with its "to"),
+-- "m" many private events at once (tell_all),
 -- "l" a latest-only event. The JSON of a numbered event is exactly the text that viewers receive.
 
 local LOG_CAP = 2000
@@ -39,6 +40,13 @@ end
 -- Tell one user (their id) or one role ("role:host") something that has no place in the log.
 local function tell(log, to, event_type, data)
   redis.call('SPUBLISH', log, 'p{"to":' .. json_string(to) .. ',"type":"' .. event_type .. '","data":' .. data .. '}')
+end
+
+-- Tell many users at once, each something of their own: to is a list of '["<user>","<origin>"]', values the JSON array
+-- of what each is told, as that member of data. A connection that calls itself <origin> is not told: its reply says it.
+local function tell_all(log, to, event_type, member, values)
+  redis.call('SPUBLISH', log, 'm{"type":"' .. event_type .. '","member":"' .. member .. '","to":['
+    .. table.concat(to, ',') .. '],"values":' .. values .. '}')
 end
 
 -- Tell all the newest value of something, named by slot: only the newest of a slot reaches a viewer, and it may be

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -80,8 +81,10 @@ async def test_the_buyer_is_told_on_whichever_worker_they_are(
         if message[0] == b"smessage":
             told.append(message[2])
     await listener.aclose()  # type: ignore[no-untyped-call]
-    assert told[0].startswith(b'p{"to":"user-1","type":"order.updated","data":{"order":{"state":"held"')
-    assert order.id.encode() in told[0]
+    many = msgspec.json.decode(told[0][1:])
+    assert (told[0][:1], many["type"], many["member"]) == (b"m", "order.updated", "order")
+    assert many["to"] == [["user-1", ""]]
+    assert msgspec.convert(many["values"], list[Order]) == [order]
     assert told[1].startswith(b'n{"offset":3,"type":"deal.claimed"')
     assert told[2].startswith(b'l{"slot":"stock:%b","type":"deal.stock","as_of":3' % deal.id.encode())
 

@@ -1,0 +1,7 @@
+-- remember.lua: write down that users may have orders in a deal, before their claims. Without a cluster the indexes of many
+-- users may be written by one call; in a cluster their slots differ, and each is written by itself.
+-- KEYS: the users' indexes
+-- ARGV: now ms, <stream>.<deal>
+-- Returns {0}
+for _, key in ipairs(KEYS) do redis.call('ZADD', key, 'NX', ARGV[1], ARGV[2]) end
+return {0}

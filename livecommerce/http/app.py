@@ -17,7 +17,7 @@ from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
-from livecommerce.http.middlewares import admission, dress, errors
+from livecommerce.http.middlewares import dress, edge
 from livecommerce.http.proxy import PROXY, WorkerProxy
 from livecommerce.limits import TrustedProxies
 
@@ -66,7 +66,7 @@ def build_app(context: Context) -> web.Application:
     It starts and closes only what it made itself (the connections to other workers, the watch over bans, the
     ends of streams); the context's parts belong to who built them.
     """
-    app = web.Application(middlewares=[errors, admission], client_max_size=MAX_SDP_BYTES)
+    app = web.Application(middlewares=[edge], client_max_size=MAX_SDP_BYTES)
     hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
     app[CONTEXT] = context
     app[GATE] = Gate.of(context.settings.limit, TrustedProxies(context.settings.trusted_proxy), hops)

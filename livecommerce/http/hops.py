@@ -24,8 +24,8 @@ class Hop(NamedTuple):
     client: str
 
 
-#: where a verified hop is found in a request; absent when there is none
-HOP = web.RequestKey("hop", Hop)
+#: where a request's verified hop is found; ``None`` (rather than nothing, which is slow to look for) without one
+HOP: web.RequestKey[Hop | None] = web.RequestKey("hop", Hop)
 
 
 class SignedHops:

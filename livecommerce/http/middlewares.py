@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from livecommerce.http.access import GATE, admit
 from livecommerce.http.answers import problem_answer, problem_of
@@ -20,7 +21,7 @@ from livecommerce.problems import Problem
 log = logging.getLogger(__name__)
 
 #: tokens travel in a header, never in cookies, so any origin may ask
-_CORS = {
+_CORS: dict[str, str] = {
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
     hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
         "Location, ETag, Link, Accept-Post, Retry-After, X-Request-Id, Access-Control-Allow-Methods"
@@ -33,13 +34,14 @@ _PREFLIGHT: dict[str, str] = {
     ),
     hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
 }
-_SECURITY = {
+_SECURITY: dict[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     # what is not a page never runs or embeds anything
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_ALWAYS: CIMultiDict[str] = CIMultiDict(_CORS | _SECURITY | {"Server": "livecommerce"})
 #: paths whose frequent, unauthenticated reads belong to the operator, not to a client
 _UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -48,17 +50,22 @@ _PREPARED = web.RequestKey("prepared", web.StreamResponse)
 
 
 @web.middleware
-async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id, and every error its problem: nobody ever sees a traceback."""
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every request an id, admit it or not, and give every error its problem: nobody ever sees a traceback.
+
+    One middleware and not three: each is a coroutine more for every request (8 µs).
+    """
     request[_REQUEST_ID] = new_id("r")
+    request[HOP] = None
     started_s = time.perf_counter()
     try:
-        response = await handler(request)
+        _admit(request)
+        response = _preflight(request) if request.method == hdrs.METH_OPTIONS else await handler(request)
     except asyncio.CancelledError:
         raise
     except Exception as error:
         response = _answer_to(error, request)
-    if HOP not in request:  # counted by the worker it came through
+    if request[HOP] is None:  # else counted by the worker it came through
         observe(request, response.status, time.perf_counter() - started_s)
     return response
 
@@ -81,18 +88,12 @@ def _answer_to(error: Exception, request: web.Request) -> web.StreamResponse:
     return answer
 
 
-@web.middleware
-async def admission(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Recognise our own workers, answer preflights, and limit how often an address asks."""
+def _admit(request: web.Request) -> None:
+    """Recognise our own workers, and limit how often an address asks."""
     gate = request.app[GATE]
-    hop = gate.hops.verify(request)
-    if hop is not None:
-        request[HOP] = hop
-    elif request.path not in _UNLIMITED:
+    hop = request[HOP] = gate.hops.verify(request)
+    if hop is None and request.path not in _UNLIMITED:
         admit(request, gate.by_address)
-    if request.method == hdrs.METH_OPTIONS:
-        return _preflight(request)
-    return await handler(request)
 
 
 def _preflight(request: web.Request) -> web.Response:
@@ -107,9 +108,9 @@ def _preflight(request: web.Request) -> web.Response:
 async def dress(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers every response has; runs as it is about to be sent, streams and WebSockets included."""
     request[_PREPARED] = response
-    response.headers.update(_CORS)
-    for name, value in _SECURITY.items():
-        if name not in response.headers:
-            response.headers[name] = value
-    response.headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
-    response.headers["Server"] = "livecommerce"
+    headers = response.headers
+    own_policy = headers.get(hdrs.CONTENT_SECURITY_POLICY)
+    headers.update(_ALWAYS)
+    if own_policy is not None:
+        headers[hdrs.CONTENT_SECURITY_POLICY] = own_policy
+    headers["X-Request-Id"] = request.get(_REQUEST_ID, "")

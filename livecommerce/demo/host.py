@@ -107,15 +107,19 @@ class RobotHost:
             async for event in room:
                 if event.type == "joined":
                     self._picture.deal_open = any(deal["state"] == "open" for deal in event.data["deals"])
-                    if room.reconnects and event.data["stream"]["state"] == "interrupted":
+                    if room.reconnects:
+                        # The worker that died may have been the one with our media too. Publishing once too often
+                        # only replaces a publisher; waiting until the server notices costs viewers five seconds.
                         self._publisher.again()
                 elif not room.is_history(event):
                     await self._react(event, room, crowd, tasks)
         except ClientError as error:
             raise StreamOver(f"the room was lost: {error}") from error
-        raise StreamOver("the stream was ended")
+        raise StreamOver("the stream has ended")
 
     async def _react(self, event: Event, room: Room, crowd: Crowd, tasks: asyncio.TaskGroup) -> None:
+        if event.type == "stream.ended":
+            raise StreamOver("somebody ended the stream")
         if event.type == "stream.interrupted":
             self._publisher.again()
         elif event.type == "deal.opened":
@@ -179,6 +183,7 @@ async def patiently(name: str, attempt: Callable[[], Awaitable[None]]) -> None:
         started_s = loop.time()
         try:
             await attempt()
+            backoff_s = FIRST_BACKOFF_S
         except ClientError as error:
             log.info("%s: %s", name, error)
         if loop.time() - started_s > STEADY_S:

@@ -61,8 +61,12 @@ class Publisher:
             await self._lost.wait()
         except TimeoutError:
             log.warning("no media connection within %.0f s", CONNECT_TIMEOUT_S)
+        except asyncio.CancelledError:
+            # Only at our own end: a session that was lost is replaced by the next one sooner than it could be deleted.
+            await self._say_goodbye(answer)
+            raise
         finally:
-            await self._end(peer, answer)
+            await peer.close()
 
     async def _offer(self, peer: RTCPeerConnection, stream_id: str) -> MediaAnswer:
         peer.addTrack(ToneTrack(self._tune))
@@ -77,9 +81,8 @@ class Publisher:
         await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
         return answer
 
-    async def _end(self, peer: RTCPeerConnection, answer: MediaAnswer | None) -> None:
+    async def _say_goodbye(self, answer: MediaAnswer | None) -> None:
         with contextlib.suppress(ClientError, TimeoutError):
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
                 if answer is not None:
                     await self._client.end_media(answer)
-        await peer.close()

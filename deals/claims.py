@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from deals import keys, metrics
@@ -21,6 +22,7 @@ MOST_ORDERS_OF_BUYER = 50
 MOST_REMEMBERED = 100_000
 #: deals that a worker remembers to exist
 MOST_SEEN = 1000
+_pack = msgspec.msgpack.Encoder().encode
 #: what claim.lua answers for a claim that was accepted
 _ACCEPTED = 1
 
@@ -77,10 +79,12 @@ class ClaimDesk:
 
     async def submit(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> Sequence[Outcome]:
         """Send one batch; an outcome each, in order. Raises redis-py's errors, and DealNotFound for the whole batch."""
-        args: list[str | bytes | int] = [MOST_ORDERS_OF_BUYER]
+        packed: list[str | int] = []
         for claim in claims:
             user = claim.buyer.id
-            args += (f"{user}\n{claim.key}", f"b:{user}", claim.units, claim.ref, claim.head, claim.told)
+            packed += (f"{user}\n{claim.key}", f"b:{user}", claim.units, claim.ref, claim.head, claim.told)
+        # One argument for all: the client library takes as long for each argument as for all of this.
+        args = (MOST_ORDERS_OF_BUYER, _pack(packed))
         metrics.BATCH_CLAIMS.observe(len(claims))
         answer = await self._scripts.raw("claim", keys.of_deal(stream_id, deal_id), args)
         _left, _accepted, _closes, now, until, frozen, *codes = answer

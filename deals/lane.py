@@ -48,8 +48,8 @@ class Claim:
     key: str
     ref: str
     order_id: str
-    head: bytes
-    told: bytes
+    head: str
+    told: str
 
 
 Outcome = Order | DealsError

@@ -67,14 +67,14 @@ def _members(value: msgspec.Struct) -> bytes:
     return _encode(value)[1:-1]
 
 
-def order_head(order_id: str, buyer: Buyer, units: int) -> bytes:
+def order_head(order_id: str, buyer: Buyer, units: int) -> str:
     """What claim.lua splices into an order."""
-    return _members(_OrderHead(order_id, buyer, units))
+    return _members(_OrderHead(order_id, buyer, units)).decode()
 
 
-def whom_to_tell(user_id: str, origin: str) -> bytes:
+def whom_to_tell(user_id: str, origin: str) -> str:
     """What ``tell_all`` takes for one user."""
-    return _encode((user_id, origin))
+    return _encode((user_id, origin)).decode()
 
 
 def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: int) -> list[str | bytes | int]:

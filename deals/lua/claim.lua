@@ -1,37 +1,38 @@
 -- claim.lua: decide many claims on one deal at once, in the order given. The hot path: what is the same for a batch is
 -- made once, and an order's JSON is joined from three pieces.
 -- KEYS: those of a deal
--- ARGV: most orders of one buyer in one deal; then 6 a claim: field of its idempotency key, ledger field of its buyer,
---       units, ref of the order it would be, that order's JSON members "id", "buyer", "units", whom to tell (tell_all)
+-- ARGV: most orders of one buyer in one deal; the claims as one msgpack array, 6 items a claim: field of its idempotency
+--       key, ledger field of its buyer, units, ref of the order it would be, that order's JSON members "id", "buyer",
+--       "units", whom to tell (tell_all)
 -- Returns {0, left, keys accepted ever, closes_at_ms or 0, now, held_until_ms, frozen members, outcome…}, an outcome
 -- being 1 (accepted), an order as JSON (a replay's, as it is now) or an integer of REFUSED; or {REFUSED.…, why}.
 -- Keys, then clock, limit, stock; the stock is taken before an order exists.
-local d, now, most = load_deal(), now_ms(), tonumber(ARGV[1])
+local d, now, most, args = load_deal(), now_ms(), tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
 if not d then return {REFUSED.deal_not_found, 'There is no such deal here.'} end
 advance(d, now)
 local keys, buyers, deadline, taken = {}, {}, integer(now + d.hold), 0
-for at = 2, #ARGV, 6 do keys[#keys + 1], buyers[#buyers + 1] = ARGV[at], ARGV[at + 1] end
+for at = 1, #args, 6 do keys[#keys + 1], buyers[#buyers + 1] = args[at], args[at + 1] end
 local accepted, records = redis.call('HMGET', CLAIMS, unpack(keys)), redis.call('HMGET', LEDGER, unpack(buyers))
 local front = '{"state":"held","held_until_ms":' .. deadline .. ','
 local back = ',"currency":"' .. d.currency .. '"},"placed_ms":' .. integer(now) .. '}'
 local placed, orders, to, names, used, refs, claims, ledger, holds, tails = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 
 local function place(key, who, units, at)
-  local n, head, ref = #orders + 1, ARGV[at + 4], ARGV[at + 3]
+  local n, head, ref = #orders + 1, args[at + 4], args[at + 3]
   tails[units] = tails[units] or ',' .. d.frozen .. ',"total":{"amount":' .. integer(units * d.amount) .. back
   local json = front .. head .. tails[units]
   d.left, d.held, taken = d.left - units, d.held + units, taken + units
   used[who], refs[who], placed[key] = used[who] + units, refs[who] .. ' ' .. ref, n
-  orders[n], to[n] = json, ARGV[at + 5]
+  orders[n], to[n] = json, args[at + 5]
   if n <= 10 then names[n] = string.match(head, '"name":(".*")},"units":%d+$') end
-  claims[2 * n - 1], claims[2 * n], holds[2 * n - 1], holds[2 * n] = key, ref .. ' ' .. ARGV[at + 2], deadline, ref
+  claims[2 * n - 1], claims[2 * n], holds[2 * n - 1], holds[2 * n] = key, ref .. ' ' .. args[at + 2], deadline, ref
   ledger[4 * n - 3], ledger[4 * n - 2] = 'o:' .. ref, json
   ledger[4 * n - 1], ledger[4 * n] = who, used[who] .. refs[who]
   return 1
 end
 
 local function decide(i, key, who, at)
-  local units, old = tonumber(ARGV[at + 2]), placed[key] and claims[2 * placed[key]] or accepted[i]
+  local units, old = args[at + 2], placed[key] and claims[2 * placed[key]] or accepted[i]
   if old then
     local ref, as = string.match(old, '^(%S+) (%d+)$')
     if tonumber(as) ~= units then return REFUSED.key_reused end
@@ -50,7 +51,7 @@ local function decide(i, key, who, at)
   return place(key, who, units, at)
 end
 local reply = {0, 0, 0, d.closes or 0, now, now + d.hold, d.frozen}
-for i, key in ipairs(keys) do reply[i + 7] = decide(i, key, buyers[i], i * 6 - 4) end
+for i, key in ipairs(keys) do reply[i + 7] = decide(i, key, buyers[i], i * 6 - 5) end
 local all = {orders = orders, to = to, names = names, claims = claims, ledger = ledger, holds = holds}
 if taken > 0 then write_claims(d, now, taken, all) end
 reply[2], reply[3] = d.left, redis.call('HLEN', CLAIMS)

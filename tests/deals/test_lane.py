@@ -18,7 +18,7 @@ from tests.deals.helpers import until
 
 
 def _claim(number: int) -> Claim:
-    return Claim(Buyer(f"u{number}", "n"), 1, "k", f"r{number}", f"s.d.r{number}", b"", b"")
+    return Claim(Buyer(f"u{number}", "n"), 1, "k", f"r{number}", f"s.d.r{number}", "", "")
 
 
 def _order(claim: Claim) -> Order:

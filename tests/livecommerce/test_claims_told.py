@@ -1,0 +1,51 @@
+"""Who is told of a claim: the claimer by its reply, their other connections by an event, nobody else at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from deals.models import Buyer, DealSpec, Money
+from livecommerce.schema.events import EVENTS
+from tests.livecommerce.rooms import RoomWorker, Viewer, room_worker
+
+
+@pytest.fixture
+async def workers(valkey_url: str) -> AsyncIterator[list[RoomWorker]]:
+    """Two workers of one group."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(room_worker(valkey_url)) for _ in range(2)]
+
+
+def orders_told(viewer: Viewer) -> list[str]:
+    return [e["data"]["order"]["id"] for e in viewer.events if e["type"] == "order.updated"]
+
+
+async def test_other_connections_of_the_buyer_hear_of_a_claim_and_the_claimer_does_not(
+    workers: list[RoomWorker],
+) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    spec = DealSpec("Mug", Money(500, "EUR"), stock=9, per_buyer_limit=5, duration_s=60, hold_s=60)
+    deal = await one.context.deals.create(stream_id, spec)
+    await one.context.deals.open(stream_id, deal.id)
+    phone = await one.join(stream_id, "ann")
+    tablet = await one.join(stream_id, "ann", protocol="livecommerce.v1.msgpack")
+    laptop, bob = await two.join(stream_id, "ann"), await two.join(stream_id, "bob")
+    order = (await phone.do("deal.claim", deal_id=deal.id, units=1, key="k1"))["ok"]["order"]
+    for other in (tablet, laptop):
+        event = await other.event("order.updated")
+        msgspec.convert(event, EVENTS["order.updated"])
+        assert event["data"]["order"] == order
+    # A claim from elsewhere (by HTTP) is told to all of them; what came before it has then been heard.
+    await two.context.deals.claim(stream_id, deal.id, buyer=Buyer("ann", "Ann"), units=1, key="k2")
+    await phone.event("order.updated")
+    second = orders_told(phone)
+    assert order["id"] not in second
+    await tablet.until(lambda: orders_told(tablet) == [order["id"], *second])
+    await laptop.until(lambda: orders_told(laptop) == [order["id"], *second])
+    await bob.until(lambda: sum(e["type"] == "deal.claimed" for e in bob.events) == 2)
+    assert orders_told(bob) == []

@@ -22,7 +22,7 @@ from livecommerce.joined import JoinedRedis
 CONNECT_S = 3.0
 #: until a plain command is answered (scripts have their own, stated by the ScriptRunner)
 COMMAND_S = 5.0
-#: connections of one worker; whoever needs another waits, at most WAIT_S
+#: connections of one worker beside the joined one, for transactions; whoever needs another waits, at most WAIT_S
 MAX_CONNECTIONS = 64
 WAIT_S = 5.0
 
@@ -82,7 +82,10 @@ _CONNECTIONS = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnectio
 
 
 def make(url: str, *, command_s: float | None = COMMAND_S, max_connections: int = MAX_CONNECTIONS) -> Redis:
-    """A client that asks **once**: a lost reply means "unknown", and only the caller knows if asking again is safe."""
+    """A client that asks **once**: a lost reply means "unknown", and only the caller knows if asking again is safe.
+
+    All its commands share one connection (see :mod:`livecommerce.joined`).
+    """
     pool = BlockingConnectionPool.from_url(
         url,
         retry=Retry(NoBackoff(), 0),

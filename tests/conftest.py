@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from playwright.async_api import Browser
 from redis.asyncio import Redis
 
 from livecommerce import redis_client
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
+from tests.browser.chromium import chromium, require_chromium
 from tests.valkey import valkey_server
 
 
@@ -38,3 +40,11 @@ def run_script(redis: Redis) -> ScriptRunner:
 def stream_id() -> str:
     """A stream id no other test uses."""
     return new_id("s")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A real Chromium with a fake camera and microphone."""
+    require_chromium()
+    async with chromium() as running:
+        yield running

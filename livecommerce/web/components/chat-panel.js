@@ -112,7 +112,7 @@ class ChatPanel extends HTMLElement {
     return h(
       "span",
       { class: "line-actions" },
-      h("button", { type: "button", testid: "chat-delete", onclick: act("chat.delete", { id: line.id }) }, t("chat.delete")),
+      h("button", { type: "button", testid: "chat-delete", onclick: act("chat.delete", { message_id: line.id }) }, t("chat.delete")),
       line.user.id !== this.store.user.id &&
         h("button", { type: "button", testid: "chat-ban", onclick: act("chat.ban", { user_id: line.user.id }) }, t("chat.ban")),
     );

@@ -41,15 +41,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     clock = ValkeyClock(redis)
     streams = StreamService(redis, run_script, new_id=new_id)
     reporter = MediaReporter(streams, worker_id=worker_id)
-    relay = Relay(
-        reporter,
-        worker_id=worker_id,
-        bind_host=_media_bind(settings),
-        port=settings.media_port + spec.index if settings.media_port else 0,
-        advertise=spec.advertise,
-        max_publishers=settings.limit.publishers,
-        max_viewers=settings.limit.viewers,
-    )
+    relay = _relay(reporter, spec, worker_id)
     reporter.end_media = relay.end_stream
     workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
     payments = provider(redis, development=settings.development)
@@ -57,6 +49,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     pace, staff_pace = _paces(settings.limit.chat)
     chat = ChatService(redis, run_script, new_id=new_id, pace=pace, staff_pace=staff_pace)
     hub = Hub(redis, run_script)
+    hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     # Media before its reporter: what stops with the relay is still told.
     parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, reporter, relay, Sweeper(streams, workers))
@@ -77,6 +70,19 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         chat=chat,
         hub=hub,
         presence=presence,
+    )
+
+
+def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:
+    settings = spec.settings
+    return Relay(
+        reporter,
+        worker_id=worker_id,
+        bind_host=_media_bind(settings),
+        port=settings.media_port + spec.index if settings.media_port else 0,
+        advertise=spec.advertise,
+        max_publishers=settings.limit.publishers,
+        max_viewers=settings.limit.viewers,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from deals.errors import DealNotFound
 from deals.lane import Claim, Outcome
 from deals.models import Buyer, Money, Order, OrderState
 from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts
+from deals.sold_out import SoldOutBoard
 from deals.store import Frozen, Store, order_head, read_frozen, read_order, whom_to_tell
 
 #: orders of one buyer in one deal, those cancelled and expired included: bounds what claim-and-cancel loops can store
@@ -31,8 +33,15 @@ class ClaimDesk:
     """Sends batches of claims; writes down beforehand where a buyer may have orders."""
 
     def __init__(
-        self, store: Store, scripts: Scripts, *, now_ms: Callable[[], int], new_id: Callable[[str], str]
+        self,
+        store: Store,
+        scripts: Scripts,
+        board: SoldOutBoard,
+        *,
+        now_ms: Callable[[], int],
+        new_id: Callable[[str], str],
     ) -> None:
+        self._board = board
         self._store = store
         self._scripts = scripts
         self._now_ms = now_ms
@@ -86,8 +95,10 @@ class ClaimDesk:
         # One argument for all: the client library takes as long for each argument as for all of this.
         args = (MOST_ORDERS_OF_BUYER, _pack(packed))
         metrics.BATCH_CLAIMS.observe(len(claims))
+        asked_s = asyncio.get_running_loop().time()
         answer = await self._scripts.raw("claim", keys.of_deal(stream_id, deal_id), args)
-        _left, _accepted, _closes, now, until, frozen, *codes = answer
+        left, accepted, closes_ms, now, until, frozen, *codes = answer
+        self._board.heard(stream_id, deal_id, left=left, accepted=accepted, closes_ms=closes_ms, asked_s=asked_s)
         reader = _Outcomes(now, until, read_frozen(b"{%b}" % frozen))
         outcomes = [reader.outcome(claim, code) for claim, code in zip(claims, codes, strict=True)]
         reader.count(codes)

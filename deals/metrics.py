@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Histogram
 
 CLAIMS = Counter("livecommerce_claims", "Claims by outcome: accepted, replayed, or the refusal's code", ["outcome"])
+SHORT_CUT = Counter("livecommerce_claims_short_cut", "Sold-out answers given without asking Valkey")
 BATCH_CLAIMS = Histogram(
     "livecommerce_claim_batch_claims", "Claims joined into one script call", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )

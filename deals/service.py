@@ -7,16 +7,17 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from deals import keys
+from deals import keys, metrics
 from deals.buyer_orders import orders_of
 from deals.cashier import Cashier
 from deals.claims import ClaimDesk
-from deals.errors import DealNotFound, Invalid, KeyRequired, OrderNotFound
+from deals.errors import DealNotFound, Invalid, KeyRequired, OrderNotFound, SoldOut
 from deals.lane import ClaimLanes
 from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Product, ProductSpec
 from deals.payments import PaymentProvider
-from deals.scripts import RunScript, Scripts
+from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
 from deals.showcase import Showcase
+from deals.sold_out import SoldOutBoard
 from deals.store import Store, create_args, read_deal, read_order
 from deals.ticker import Ticker
 
@@ -64,8 +65,9 @@ class DealService:
         self._store = Store(redis, now_ms)
         self._showcase = Showcase(self._store, self._scripts)
         self._cashier = Cashier(self._store, self._scripts, payments, new_id)
-        self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up)
-        self._desk = ClaimDesk(self._store, self._scripts, now_ms=now_ms, new_id=new_id)
+        self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up, self.released)
+        self._board = SoldOutBoard(self._store, now_ms)
+        self._desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
         self._lanes = ClaimLanes(self._desk.submit, self._desk.remember)
 
     async def start(self) -> None:
@@ -75,6 +77,7 @@ class DealService:
     async def aclose(self) -> None:
         """Let claims under way end, stop everything; safe to call twice."""
         await self._lanes.aclose()
+        await self._board.aclose()
         await self._ticker.aclose()
         await self._cashier.aclose()
 
@@ -181,6 +184,9 @@ class DealService:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
         # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
         buyer = Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
+        if self._board.answers(stream_id, deal_id, buyer.id, key):
+            metrics.CLAIMS.labels("sold_out").inc()
+            raise SoldOut(CLAIM_SENTENCES[SoldOut])
         prepared = self._desk.prepare(stream_id, deal_id, buyer, units, key, origin)
         order = await self._lanes.claim(stream_id, deal_id, prepared)
         if payment_token is not None and order.state is OrderState.HELD:
@@ -200,12 +206,19 @@ class DealService:
         if parts is None:
             raise OrderNotFound("There is no such order.")
         [text] = await self._scripts("cancel_order", keys.of_deal(parts[0], parts[1]), (parts[2], buyer_id))
+        self.released(parts[0], parts[1])
         return read_order(text)
 
     async def refund(self, order_id: str) -> Order:
         """Give a paid order's money back (the host's); its units are for sale again."""
         await self._touch(stream_of_order(order_id))
-        return await self._cashier.refund(order_id)
+        order = await self._cashier.refund(order_id)
+        self.released(order.stream_id, order.deal_id)
+        return order
+
+    def released(self, stream_id: str, deal_id: str) -> None:
+        """Units came back, says a ``deal.released`` of the room: the sold-out short cut ends at once."""
+        self._board.ended(stream_id, deal_id)
 
     async def order(self, order_id: str, *, buyer_id: str | None = None) -> Order:
         """One order; with a buyer id, only if it is theirs."""
@@ -235,6 +248,7 @@ class DealService:
     async def _change(self, verb: str, stream_id: str, deal_id: str, *args: int) -> Deal:
         _check_deal(stream_id, deal_id)
         [text] = await self._scripts(verb, keys.of_deal(stream_id, deal_id), args)
+        self._board.ended(stream_id, deal_id)
         return read_deal(text)
 
     async def _touch(self, stream_id: str) -> None:

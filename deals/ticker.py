@@ -56,7 +56,8 @@ TakeUp = Callable[[str, str, str], None]
 class Ticker:
     """Fires each deal's tick when something of it is due."""
 
-    def __init__(self, store: Store, scripts: Scripts, take_up: TakeUp) -> None:
+    def __init__(self, store: Store, scripts: Scripts, take_up: TakeUp, ticked: Callable[[str, str], None]) -> None:
+        self._ticked = ticked
         self._store = store
         self._scripts = scripts
         self._take_up = take_up
@@ -94,6 +95,7 @@ class Ticker:
         """Do one bounded chunk of what is due on a deal."""
         args = (deal_id, CHUNK, LEASE_MS)
         now_ms, next_ms, *refs = await self._scripts("tick", keys.of_deal(stream_id, deal_id), args)
+        self._ticked(stream_id, deal_id)
         for ref in refs:
             self._take_up(stream_id, deal_id, ref.decode())
         return Ticked(None if next_ms < 0 else next_ms - now_ms, [ref.decode() for ref in refs])

@@ -49,6 +49,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     pace, staff_pace = _paces(settings.limit.chat)
     chat = ChatService(redis, run_script, new_id=new_id, pace=pace, staff_pace=staff_pace)
     hub = Hub(redis, run_script)
+    hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     # Media before its reporter: what stops with the relay is still told.
     parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, reporter, relay, Sweeper(streams, workers))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,8 @@ class Hub:
         self._closing: CloseCode | None = None
         #: whether Valkey answered when last asked for positions
         self.healthy = True
+        #: told of each deal whose units came back, in any open room (stream id, deal id)
+        self.on_released: Callable[[str, str], None] | None = None
 
     async def start(self) -> None:
         """Start the bus and the care of rooms; does not wait for Valkey."""
@@ -215,6 +217,7 @@ class Hub:
 
     async def _open_now(self, stream_id: str) -> Room:
         room = Room(stream_id, self.bus, self.log)
+        room.on_released = self.on_released
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await room.open()

@@ -24,6 +24,7 @@ from livecommerce.member import Member
 from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, offset_of, split_slot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
+from livecommerce.told import for_those_here, released_deal
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,6 @@ log = logging.getLogger(__name__)
 EARLY_MAX = 2000
 #: between attempts to read the log while Valkey is away
 RETRY_S = 0.25
-
-
-class _Many(msgspec.Struct, frozen=True):
-    """What ``tell_all`` publishes."""
-
-    type: str
-    member: str
-    to: list[tuple[str, str]]
-    values: list[msgspec.Raw]
-
-
-_read_many = msgspec.json.Decoder(_Many).decode
 
 
 class Room:
@@ -64,6 +53,8 @@ class Room:
         self.suspected = 0
         #: told of each ban: who holds the room has more to end than connections (user id, until when or ``None``)
         self.on_ban: Callable[[str, int | None], None] | None = None
+        #: told of each deal whose units came back (stream id, deal id)
+        self.on_released: Callable[[str, str], None] | None = None
         self._bus = bus
         self._log = room_log
         self._channel = keys.log(stream_id)
@@ -161,7 +152,9 @@ class Room:
             metrics.EVENTS.labels("private").inc()
             self._private(body)
         elif kind == b"m":
-            self._many_private(body)
+            for member, item in for_those_here(body, self._by_address):
+                metrics.EVENTS.labels("private").inc()
+                member.tell(item)
 
     def on_subscribed(self) -> None:
         """Anything may have been missed before this moment."""
@@ -203,6 +196,8 @@ class Room:
         self.ring.add(item)
         self.tick.add(item)
         self.ended = self.ended or is_end(item.json)
+        if self.on_released is not None and (deal_id := released_deal(item.json)) is not None:
+            self.on_released(self.stream_id, deal_id)
 
     def _accept_early(self) -> None:
         while (body := self._early.pop(self.position + 1, None)) is not None:
@@ -222,21 +217,6 @@ class Room:
             for member in members:
                 if member.user_id == event["data"].get("user_id"):
                     member.close(CloseCode.BANNED)
-
-    def _many_private(self, body: bytes) -> None:
-        """One message for the many buyers of a batch, most of whom are on other workers (or have their reply)."""
-        many = _read_many(body)
-        for (to, origin), value in zip(many.to, many.values, strict=True):
-            there = self._by_address.get(f"user:{to}")
-            if there is None:
-                continue
-            members = [member for member in there if not origin or member.tag != origin]
-            if members:
-                event = {"to": to, "type": many.type, "data": {many.member: value}}
-                item = Item(msgspec.json.encode(event))
-                metrics.EVENTS.labels("private").inc()
-                for member in members:
-                    member.tell(item)
 
     # staying whole
 

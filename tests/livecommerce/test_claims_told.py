@@ -49,3 +49,21 @@ async def test_other_connections_of_the_buyer_hear_of_a_claim_and_the_claimer_do
     await laptop.until(lambda: orders_told(laptop) == [order["id"], *second])
     await bob.until(lambda: sum(e["type"] == "deal.claimed" for e in bob.events) == 2)
     assert orders_told(bob) == []
+
+
+async def test_a_room_tells_of_units_that_came_back_on_every_worker(workers: list[RoomWorker]) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    heard: list[tuple[str, str]] = []
+    two.context.hub.on_released = lambda *released: heard.append(released)
+    bob = await two.join(stream_id, "bob")
+    spec = DealSpec("Mug", Money(500, "EUR"), stock=1, per_buyer_limit=5, duration_s=60, hold_s=60)
+    deal = await one.context.deals.create(stream_id, spec)
+    await one.context.deals.open(stream_id, deal.id)
+    order = await one.context.deals.claim(stream_id, deal.id, buyer=Buyer("ann", '"deal.released"'), units=1, key="k1")
+    await one.say(stream_id, '"type":"deal.released"')
+    await bob.event("chat.message")
+    assert heard == []
+    await one.context.deals.cancel_order(order.id, buyer_id="ann")
+    await bob.event("deal.released")
+    assert heard == [(stream_id, deal.id)]

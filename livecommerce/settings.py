@@ -66,8 +66,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def development(self) -> bool:
-        """Whether this is a development server: the simulated payment provider runs only here."""
-        return self.on_loopback or self.demo
+        """Whether this is a development server: the simulated payment provider runs only here.
+
+        A loopback bind with a ``--public-url`` is a real server behind a proxy.
+        """
+        return self.demo or (self.on_loopback and not self.public_url)
 
     def checked(self) -> Settings:
         """These settings, if a server can run with them; raises :class:`SettingsError` with the first reason not to.

@@ -84,3 +84,18 @@ def test_a_refusal_does_not_repeat_the_secret() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings(secret="hunter2").checked()
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "development"),
+    [
+        (Settings(), True),
+        (Settings(public_url="https://shop.example"), False),
+        (Settings(host="0.0.0.0"), False),
+        (Settings(host="0.0.0.0", demo=True), True),
+    ],
+)
+def test_simulated_payments_are_for_a_server_that_only_this_machine_reaches_or_a_demo(
+    settings: Settings, development: bool
+) -> None:
+    assert settings.development is development

@@ -1,1 +1,1 @@
-"""Load tests: hammer a server and prove what happened."""
+"""Hammer a livecommerce server, and prove what happened: ``python -m load_tests --help``."""

@@ -96,7 +96,7 @@ class Client:
             async with self.session.request(method, url, data=body, headers=headers, timeout=self._timeout) as answer:
                 return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from error
+            raise Unreachable(f"{method} {path}: {str(error) or type(error).__name__}") from error
 
     # --- who I am -----------------------------------------------------------------------------------------------
 

@@ -184,8 +184,10 @@ class Room:
         backoff = FIRST_BACKOFF_S
         while self._end is None:
             failure = await self._connection()
+            if self._session.closed:
+                failure = RoomClosed(1000, "the session was closed")
             first = self._ready is not None and not self._ready.done()
-            if first or not _worth_retrying(failure):
+            if first or self._session.closed or not _worth_retrying(failure):
                 self._finish(failure)
                 return
             # The full-jitter backoff keeps a room of thousands from coming back in the same millisecond.
@@ -196,6 +198,8 @@ class Room:
     async def _connection(self) -> ClientError:
         """One connection from handshake to close; why it ended."""
         self._was_joined = False
+        if self._session.closed:
+            return RoomClosed(1000, "the session is closed")
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S) as joining, self._connect() as socket:
                 await self._send(socket, self._join_message())
@@ -210,7 +214,7 @@ class Room:
         except ServerError as error:
             return error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
-            return Unreachable(f"{self._url}: {error or type(error).__name__}")
+            return Unreachable(f"{self._url}: {str(error) or type(error).__name__}")
         finally:
             self._socket = None
             for reply in self._replies.values():

@@ -6,6 +6,7 @@ Run it after changing a drawing; the pictures are committed, so that the demo it
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 ART = Path(__file__).parent / "art"
@@ -130,7 +131,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright  # a test dependency: only this script needs it
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         page = browser.new_page()
         for name, svg in drawings().items():
             page.set_content(f"<style>*{{margin:0;display:block;background:transparent}}</style>{svg}")

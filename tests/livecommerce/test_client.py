@@ -269,3 +269,21 @@ async def test_leaving_ends_a_waiting_reader_and_twice_is_safe(client: Client) -
     await room.aclose()
     await room.aclose()
     assert await reading is None
+
+
+async def test_history_can_be_told_from_news(client: Client, fake: FakeRoom) -> None:
+    fake.say("old")
+    async with client.room("s1") as room:
+        await room.chat("new")
+        known = [room.is_history(event) for event in [await room.next_event() for _ in range(3)] if event is not None]
+    assert known == [False, True, False]
+
+
+async def test_a_room_ends_with_its_session_instead_of_trying_for_ever(client: Client) -> None:
+    room = client.room("s1")
+    await room.start()
+    await room.next_event()
+    await client.aclose()
+    async with asyncio.timeout(5):
+        assert await room.next_event() is None
+    await room.aclose()

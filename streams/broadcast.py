@@ -144,7 +144,7 @@ class Broadcast:
         for kind, audience in self.audiences.items():
             if kind in viewer.chosen and not audience.join(viewer, now_s):
                 self.want_keyframe()
-        self._report_to(viewer, time.time(), now_s)
+        self._report_to(viewer, self._reports(time.time(), now_s))
 
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer."""
@@ -170,22 +170,30 @@ class Broadcast:
             if self._keyframes.due(now_s, wanted=bool(self.audiences["video"].waiting)):
                 self.publisher.ask_keyframe()
         phase = self._ticks % REPORT_TICKS
-        unix_s = time.time()
-        for viewer, turn in self.viewers.items():
+        reports = self._reports(time.time(), now_s)
+        for viewer, turn in self.viewers.items() if reports else ():
             if turn == phase:
-                self._report_to(viewer, unix_s, now_s)
+                self._report_to(viewer, reports)
 
-    def _report_to(self, viewer: Viewer, unix_s: float, now_s: float) -> None:
-        """A sender report for each track."""
-        if viewer.context is None or now_s - self._media_s > SILENCE_S:
-            return
+    def _reports(self, unix_s: float, now_s: float) -> dict[str, bytes]:
+        """A sender report for each track, the same one for all viewers."""
+        if now_s - self._media_s > SILENCE_S:
+            return {}
+        reports: dict[str, bytes] = {}
         for kind, track in self.tracks.items():
             timestamp = self._timestamp(track, unix_s, now_s)
-            if kind in viewer.chosen and timestamp is not None:
+            if timestamp is not None:
                 report = rtcp.build_sender_report(
                     track.ssrc, rtcp.ntp_of(unix_s), timestamp, track.packets, track.octets
                 )
-                viewer.send_rtcp(report + rtcp.build_sdes(track.ssrc, self.cname))
+                reports[kind] = report + rtcp.build_sdes(track.ssrc, self.cname)
+        return reports
+
+    def _report_to(self, viewer: Viewer, reports: dict[str, bytes]) -> None:
+        # One SRTCP packet for both: RFC 3550 §6.1 allows several reports in a compound.
+        compound = b"".join(report for kind, report in reports.items() if kind in viewer.chosen)
+        if compound:
+            viewer.send_rtcp(compound)
 
     def _timestamp(self, track: Track, unix_s: float, now_s: float) -> int | None:
         """The track's timestamp now: by the host's reports, else by its newest packet."""

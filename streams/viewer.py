@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from streams import rtcp, rtp
@@ -12,7 +13,7 @@ from streams.codecs import Codec
 from streams.counters import Counters
 from streams.packet import Rendering
 from streams.peer import Peer
-from streams.sdp import ORIENTATION
+from streams.sdp import ORIENTATION, Format
 from streams.track import Track
 
 #: a receiver that joins this close to the wrap of the sequence number and loses the first packets would never
@@ -50,9 +51,7 @@ class Viewer(Peer):
         self._on_keyframe_wanted = on_keyframe_wanted
         self._tag_bytes = 0
         self._offsets: dict[str, int] = {}
-        self._payload_types = {
-            form.codec: (form.payload_type, form.rtx) for each in self.chosen.values() for form in each.formats
-        }
+        self._payload_types = _payload_types(tuple(form for each in self.chosen.values() for form in each.formats))
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
         self._rtx_sequence = {kind: secrets.randbelow(1 << 15) for kind in self.chosen}
         self._credit = float(RETRANSMISSION_BURST)
@@ -154,3 +153,9 @@ class Viewer(Peer):
         total.nacks_received += mine.nacks_received
         total.retransmissions_sent += mine.retransmissions_sent
         total.retransmissions_refused += mine.retransmissions_refused
+
+
+@lru_cache(maxsize=64)
+def _payload_types(formats: tuple[Format, ...]) -> dict[Codec, tuple[int, int | None]]:
+    """Payload types by codec: its own and that of its retransmissions; shared by viewers with one browser."""
+    return {form.codec: (form.payload_type, form.rtx) for form in formats}

@@ -40,6 +40,21 @@ def test_the_response_tells_the_address_and_is_authentic() -> None:
         assert response.check_message_integrity(PASSWORD.encode())
 
 
+def test_an_ipv6_address_is_told_as_such() -> None:
+    found = stun.authenticate(request(), PASSWORD)
+    assert found is not None
+    response = reference.parse_message(stun.success(found, ("2001:db8::7", 5000, 0, 0), PASSWORD))
+    assert response.attributes["XOR-MAPPED-ADDRESS"] == ("2001:db8::7", 5000)
+
+
+def test_what_stands_behind_the_integrity_is_not_believed() -> None:
+    data = request()[:-8]  # without FINGERPRINT
+    data = data[:2] + (len(data) - 20 + 4).to_bytes(2, "big") + data[4:] + b"\x00\x25\x00\x00"
+    found = stun.authenticate(data, PASSWORD)
+    assert found is not None
+    assert not found.use_candidate
+
+
 def test_another_password_a_changed_byte_or_no_integrity_is_refused() -> None:
     assert stun.authenticate(request(password="other"), PASSWORD) is None
     data = bytearray(request())

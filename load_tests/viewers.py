@@ -1,0 +1,232 @@
+"""Real WHEP viewers against a server: CPU for each packet, loss, delay, joins, memory; beside the bare floor.
+
+python -m load_tests.viewers --viewers 200                   # our own server, 200 packets/s of 1100 bytes
+python -m load_tests.viewers --viewers 500 --megabits 2      # a 2 Mbit/s host with sound
+python -m load_tests.viewers --viewers 100 --whip URL --whep URL --token T --pid 123    # any other server
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import platform
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import aiohttp
+import psutil
+import uvloop
+
+from load_tests.relay_floor import measure_floor
+from load_tests.viewers_peers import Crowd, Rate, SyntheticHost, split_frame
+from load_tests.viewers_server import Target, own_server
+from load_tests.whep_peer import Shared
+
+#: bytes of a synthetic packet: RTP header included
+PACKET_BYTES = 1100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    viewers: int
+    rate: Rate
+    seconds: float
+    join_per_s: float
+    processes: int
+    floor: bool
+    pause: bool
+
+
+async def _crowd(pipe: Connection, count: int) -> None:
+    """A process of viewers, told by the pipe what to do."""
+    loop = asyncio.get_running_loop()
+    crowd = Crowd(count)
+    connector = aiohttp.TCPConnector(limit=32)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        while True:
+            command, *arguments = await loop.run_in_executor(None, pipe.recv)
+            if command == "join":
+                await crowd.join(http, *arguments)
+            elif command == "restart":
+                crowd.restart()
+            elif command == "end":
+                await crowd.aclose()
+            pipe.send(crowd.result())
+            if command == "end":
+                return
+
+
+def _crowd_process(pipe: Connection, count: int) -> None:
+    uvloop.run(_crowd(pipe, count))
+
+
+class Crowds:
+    """Viewers in processes of their own."""
+
+    def __init__(self, viewers: int, processes: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for index in range(processes):
+            ours, theirs = spawn.Pipe()
+            count = viewers // processes + (index < viewers % processes)
+            process = spawn.Process(target=_crowd_process, args=(theirs, count), daemon=True)
+            process.start()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    async def tell(self, *command: Any) -> dict[str, Any]:
+        """Tell all, wait for all; their results as one."""
+        for pipe in self._pipes:
+            pipe.send(command)
+        loop = asyncio.get_running_loop()
+        return _joined([await loop.run_in_executor(None, pipe.recv) for pipe in self._pipes])
+
+
+def _joined(results: list[dict[str, Any]]) -> dict[str, Any]:
+    total = dict(results[0])
+    for other in results[1:]:
+        for name, value in other.items():
+            total[name] = max(total[name], value) if name.startswith("delay_") else total[name] + value
+    return total
+
+
+class _Usage:
+    """What the server's process used; zeros where it is not ours to look at."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid) if pid else None
+        self.cpu_s = self.seconds = self.bytes = 0.0
+        self._last = (0.0, 0.0, 0.0)
+        self.lap()
+
+    def lap(self) -> None:
+        """What was used since the last lap."""
+        now = (0.0, time.monotonic(), 0.0)
+        if self._process is not None:
+            times = self._process.cpu_times()
+            now = (times.user + times.system, now[1], float(self._process.memory_full_info().uss))
+        self.cpu_s, self.seconds, self.bytes = (new - old for new, old in zip(now, self._last, strict=True))
+        self._last = now
+
+
+async def measure(settings: Settings, target: Target, http: aiohttp.ClientSession) -> dict[str, Any]:
+    """One run: the host, the joins, the steady state."""
+    crowds = Crowds(settings.viewers, settings.processes)
+    host = SyntheticHost(Shared(), settings.rate)
+    await host.start(http, target.whip, target.host_token)
+    await asyncio.sleep(1)
+    found: dict[str, Any] = {}
+    if settings.pause:  # without media the cost of joining stands alone
+        await host.aclose(http, target.host_token)
+        await asyncio.sleep(4)
+    usage, began, asked = _Usage(target.pid), time.monotonic(), host.keyframe_requests
+    join = ("join", target.whep, target.viewer_tokens, settings.join_per_s / settings.processes)
+    await crowds.tell(*join, (0.0, 0.5))
+    await asyncio.sleep(2)
+    # The second half tells: whatever a server sets up once is set up by now.
+    usage.lap()
+    joined = await crowds.tell(*join, (0.5, 1.0))
+    found["joins_took_s"] = round(time.monotonic() - began - 2, 2)
+    found["keyframe_requests_during_joins"] = host.keyframe_requests - asked
+    found |= {name: joined[name] for name in ("connected", "failures")}
+    await asyncio.sleep(2)
+    usage.lap()
+    half = settings.viewers - settings.viewers // 2
+    if target.pid:
+        found["memory_kib_a_viewer"] = round(usage.bytes / half / 1024, 1)
+    if settings.pause and target.pid:
+        found["join_cpu_ms"] = round(usage.cpu_s / half * 1000, 2)
+    if settings.pause:
+        host = SyntheticHost(Shared(), settings.rate)
+        await host.start(http, target.whip, target.host_token)
+        await asyncio.sleep(1)
+    first = sorted((await crowds.tell("result"))["first_frame_ms"])
+    if first and not settings.pause:
+        found["first_frame_ms"] = {"median": first[len(first) // 2], "p95": first[int(len(first) * 0.95)]}
+    await crowds.tell("restart")
+    usage.lap()
+    await asyncio.sleep(settings.seconds)
+    usage.lap()
+    result = await crowds.tell("end")
+    await host.aclose(http, target.host_token)
+    left_out = ("connected", "failures", "first_frame_ms")
+    found |= {name: value for name, value in result.items() if name not in left_out}
+    found["host_late_ms_max"] = round(host.late_s * 1000, 1)
+    if target.pid:
+        found["server_cpu_share"] = round(usage.cpu_s / usage.seconds, 3)
+        found["server_us_a_packet_a_viewer"] = round(usage.cpu_s / max(1, result["packets"]) * 1e6, 3)
+    return found
+
+
+async def run(settings: Settings, target: Target | None) -> dict[str, Any]:
+    """Measure, with the floor before and after."""
+    sizes = [12 + each for each in split_frame(settings.rate.frame_bytes, settings.rate.packet_bytes)]
+    floor = (settings.viewers, sizes, settings.rate.frames_per_s, min(settings.seconds, 8.0))
+    loop = asyncio.get_running_loop()
+    before = await loop.run_in_executor(None, measure_floor, *floor) if settings.floor else None
+    async with aiohttp.ClientSession() as http:
+        if target is not None:
+            found = await measure(settings, target, http)
+        else:
+            async with own_server(http, settings.viewers) as own:
+                found = await measure(settings, own, http)
+    if before is not None:
+        after = await loop.run_in_executor(None, measure_floor, *floor)
+        found["floor_us"] = [round(before[0], 3), round(after[0], 3)]
+        found["floor_arrived"] = round(min(before[1], after[1]), 4)
+        if "server_us_a_packet_a_viewer" in found:
+            found["times_floor"] = round(found["server_us_a_packet_a_viewer"] / min(before[0], after[0]), 2)
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "cores": psutil.cpu_count(),
+        "load_average": [round(each, 2) for each in psutil.getloadavg()],
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--viewers", type=int, default=200)
+    parser.add_argument("--packets", type=float, default=200, help="packets a second of 1100 bytes")
+    parser.add_argument("--megabits", type=float, help="instead: a host of so many Mbit/s, with sound")
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--joins", type=float, default=40, help="joins a second")
+    parser.add_argument("--processes", type=int, default=1, help="processes the viewers are spread over")
+    parser.add_argument("--pause", action="store_true", help="join while the host is away: what a join costs by itself")
+    parser.add_argument("--no-floor", action="store_true")
+    parser.add_argument("--whip", help="another server's addresses; --pid to see its CPU")
+    parser.add_argument("--whep")
+    parser.add_argument("--token", default="")
+    parser.add_argument("--pid", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command."""
+    given = _arguments()
+    if given.megabits:
+        rate = Rate(30.0, int(given.megabits * 1e6 / 8 / 30), None, audio=True)
+    else:
+        rate = Rate(25.0, int(given.packets / 25 * PACKET_BYTES), PACKET_BYTES)
+    settings = Settings(
+        given.viewers, rate, given.seconds, given.joins, given.processes, not given.no_floor, given.pause
+    )
+    target = None
+    if given.whep:
+        target = Target(given.whip, given.whep, given.token, [given.token], given.pid)
+    print(json.dumps({"machine": _machine(), "settings": vars(given)} | uvloop.run(run(settings, target)), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -40,11 +40,9 @@ class StudioPage {
     this.desk = h(
       "main",
       { class: "desk" },
-      panel("show", this.preview, this.share),
-      panel("deals", this.composer, this.board),
-      panel("products", this.products),
-      panel("orders", this.orders),
-      panel("chat", h("h2", {}, t("chat")), this.chat),
+      h("div", { class: "column" }, panel("show", this.preview, this.share), panel("orders", this.orders)),
+      h("div", { class: "column" }, panel("deals", this.composer, this.board), panel("products", this.products)),
+      h("div", { class: "column" }, panel("chat", h("h2", {}, t("chat")), this.chat)),
     );
     this.tabs = this.#tabs();
     document.body.append(this.bar, this.door, this.desk, this.tabs);

@@ -30,6 +30,8 @@ class ChatPanel extends HTMLElement {
     this.append(h("div", { class: "chat-scroll" }, this.list, this.more), this.note, this.form);
     show(this.more, false);
     this.list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // a card that opens takes height from the list: who was at the bottom stays there
+    new ResizeObserver(() => this.#reading || this.#toBottom()).observe(this.list);
   }
 
   /** Show a Show's lines and send to its room. */

@@ -95,7 +95,7 @@ class OrdersTable extends HTMLElement {
     return h(
       "tr",
       { testid: "order-row", dataset: { id: order.id, state: order.state } },
-      h("td", {}, timeOfDay(order.placed_ms)),
+      h("td", {}, timeOfDay(order.placed_ms, "short")),
       h("td", {}, order.buyer.name),
       h("td", {}, order.title ?? this.store.deals.get(order.deal_id)?.title ?? ""),
       h("td", { class: "figure" }, number(order.units)),

@@ -37,7 +37,7 @@ class VideoStage extends HTMLElement {
       setText(this.headline, t(`stage.${words}`));
       setText(this.sentence, t(`stage.${words}.more`));
     }
-    show(this.sound, state !== "ended" && state !== "refused");
+    show(this.sound, state === "live");
   }
 
   /** Play a MediaStream: with sound if the viewer wanted it last time and the browser allows it, else muted. */

@@ -1,4 +1,4 @@
-/** Making elements without innerHTML: text stays text, whatever a viewer typed. */
+/** Making elements, never parsing markup: text stays text, whatever a viewer typed. */
 
 /** `h("button", {class: "buy", onclick, testid: "deal-buy", aria: {label: "…"}}, "Buy", icon)` */
 export function h(tag, props = {}, ...children) {

@@ -86,8 +86,8 @@ export function formatAmount({ amount, currency }) {
   return (amount / 10 ** digitsOf(currency)).toFixed(digitsOf(currency));
 }
 
-export function timeOfDay(ms) {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+export function timeOfDay(ms, timeStyle = "medium") {
+  return new Intl.DateTimeFormat(language, { timeStyle }).format(ms);
 }
 
 /** "1:05" or "0:09": seconds left, rounded up so that it says 0 only when it is over. */

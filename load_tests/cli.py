@@ -11,6 +11,7 @@ from rich.console import Console
 
 from load_tests.own_server import ServerError
 from load_tests.report import Report
+from load_tests.rooms_cli import rooms
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -93,6 +94,9 @@ def flash_sale(json_path: Path | None, **options: Any) -> None:
     if options["url"] and not options["secret"]:
         raise click.UsageError("--url needs --secret: the buyers' tokens are signed with it")
     _finish(measure(Plan(**options)), json_path)
+
+
+main.add_command(rooms)
 
 
 def _finish(report: Report, json_path: Path | None) -> None:

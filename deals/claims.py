@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from deals import keys, metrics
 from deals.errors import DealNotFound
 from deals.lane import Claim, Outcome
 from deals.models import Buyer, Money, Order, OrderState
-from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts
+from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts, unavailable
 from deals.sold_out import SoldOutBoard
 from deals.store import Frozen, Store, order_head, read_frozen, read_order, whom_to_tell
 
@@ -74,6 +74,13 @@ class ClaimDesk:
         await self._write([keys.buyer(user) for user in {user for user, _, _ in new}], now, member)
         self._remembered.update(dict.fromkeys(new))
         _trim(self._remembered, MOST_REMEMBERED)
+
+    async def note(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
+        """The same outside a lane: raises :class:`DealsError` only."""
+        try:
+            await self.remember(stream_id, deal_id, claims)
+        except (RedisError, OSError) as error:
+            raise unavailable() from error
 
     async def _write(self, indexes: Sequence[str], now: int, member: str) -> None:
         if self._one_slot:

@@ -26,8 +26,14 @@
 ``lc:{s}:deal:<d>:settle``
     Sorted set. Member: ref of an order whose money must be looked at (refund_pending, or expired while paying);
     score: when a worker may take it up, ms. Taking it up moves the score on, so a dead worker's work comes back.
+``lc:{s}:deal:<d>:queue``
+    Sorted set. Member: user id that waits for a unit; score: the how-manieth to join (``joined`` of the deal).
+    Gone, like the next, when the deal is over.
+``lc:{s}:deal:<d>:queued``
+    Hash. User id = ``<ref> <JSON members>`` of the order that an offer to them would be.
 ``lc:{s}:journal``
-    Stream. One entry a step of an order: ``at_ms``, ``what``, ``order`` (JSON). Never trimmed.
+    Stream. ``at_ms``, ``what`` and either ``order`` (JSON: one step of one order) or ``orders`` (a JSON array: the
+    orders of one batch of claims). Trimmed only by whoever consumed it.
 
 Not of one stream, hence never in the same script as those above:
 
@@ -99,6 +105,11 @@ def claims(stream_id: str, deal_id: str) -> str:
     return f"{deal(stream_id, deal_id)}:claims"
 
 
+def queue(stream_id: str, deal_id: str) -> str:
+    """Sorted set of who waits for a unit of a deal."""
+    return f"{deal(stream_id, deal_id)}:queue"
+
+
 def buyer(user_id: str) -> str:
     """Sorted set of the deals in which a user may have orders."""
     return f"lc:buyer:{user_id}"
@@ -118,6 +129,8 @@ def of_deal(stream_id: str, deal_id: str) -> tuple[str, ...]:
         f"{one}:paid",
         f"{one}:settle",
         journal(stream_id),
+        queue(stream_id, deal_id),
+        f"{one}:queued",
     )
 
 

@@ -234,11 +234,18 @@ class Order(Struct, frozen=True, omit_defaults=True):
     paid_ms: int | None = None
 
 
+class Place(Struct, frozen=True):
+    """A place in a deal's waiting list, counted from 1; None when not waiting."""
+
+    deal_id: str
+    position: int | None
+
+
 class JournalEntry(Struct, frozen=True):
     """One step of one order, as it was after that step; ``id`` is the cursor.
 
-    ``what`` is ``claimed``, ``paying``, ``paid``, ``declined``, ``cancelled``, ``expired``, ``paid_late``,
-    ``refund_pending`` or ``refunded``.
+    ``what`` is ``claimed``, ``offered`` (from the waiting list), ``paying``, ``paid``, ``declined``, ``cancelled``,
+    ``expired``, ``paid_late``, ``refund_pending`` or ``refunded``.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Loading the Lua scripts, and the one place where their integers become types.
 
 A deal's script is: the generated tables (state tables of ``models.py``, refusal codes), ``lua/deal.lua``,
-``lua/order.lua``, then ``lua/<verb>.lua``; the application puts its emit prelude before all of it.
+``lua/order.lua``, ``lua/waiting.lua``, then ``lua/<verb>.lua``; the application puts its emit prelude before all of it.
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ _OTHERS = ("put_product", "remove_product", "pin_product", "forget_stream", "rem
 _OF_A_DEAL = (
     *("create", "open", "close", "cancel", "extend", "stream_ended", "claim", "tick"),
     *("pay_begin", "pay_decline", "pay_confirm", "cancel_order", "refund", "refunded", "settled"),
+    *("waitlist_join", "waitlist_leave"),
 )
 
 
 def _load() -> dict[str, str]:
-    shared = tables() + _text("deal") + _text("order")
+    shared = tables() + _text("deal") + _text("order") + _text("waiting")
     texts = {v: tables() + _text(v) for v in _OTHERS} | {v: shared + _text(v) for v in _OF_A_DEAL}
     texts["claim"] = shared + _text("claiming") + _text("claim")
     return texts

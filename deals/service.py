@@ -13,13 +13,14 @@ from deals.cashier import Cashier
 from deals.claims import ClaimDesk
 from deals.errors import DealNotFound, Invalid, KeyRequired, OrderNotFound, SoldOut
 from deals.lane import ClaimLanes
-from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Product, ProductSpec
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Product, ProductSpec
 from deals.payments import PaymentProvider
 from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
 from deals.showcase import Showcase
 from deals.sold_out import SoldOutBoard
 from deals.store import Store, create_args, read_deal, read_order
 from deals.ticker import Ticker
+from deals.waitlist import WaitingList
 
 #: unfinished deals of one stream
 MOST_UNFINISHED = 200
@@ -68,6 +69,7 @@ class DealService:
         self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up, self.released)
         self._board = SoldOutBoard(self._store, now_ms)
         self._desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
+        self._waiting = WaitingList(self._store, self._scripts, self._desk)
         self._lanes = ClaimLanes(self._desk.submit, self._desk.remember)
 
     async def start(self) -> None:
@@ -182,8 +184,7 @@ class DealService:
             raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
         if not 1 <= units <= MOST_UNITS:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
-        # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
-        buyer = Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
+        buyer = _clean(buyer)
         if self._board.answers(stream_id, deal_id, buyer.id, key):
             metrics.CLAIMS.labels("sold_out").inc()
             raise SoldOut(CLAIM_SENTENCES[SoldOut])
@@ -192,6 +193,21 @@ class DealService:
         if payment_token is not None and order.state is OrderState.HELD:
             return await self.pay(order.id, buyer_id=buyer.id, payment_token=payment_token)
         return order
+
+    async def join_waitlist(self, stream_id: str, deal_id: str, *, buyer: Buyer) -> Place:
+        """Wait for a unit of a sold-out deal; it comes as ``waitlist.offer``, a held order."""
+        _check_deal(stream_id, deal_id)
+        return await self._waiting.join(stream_id, deal_id, _clean(buyer))
+
+    async def leave_waitlist(self, stream_id: str, deal_id: str, *, buyer_id: str) -> None:
+        """Wait no more; safe to repeat."""
+        _check_deal(stream_id, deal_id)
+        await self._waiting.leave(stream_id, deal_id, _check_user(buyer_id))
+
+    async def place_in_waitlist(self, stream_id: str, deal_id: str, *, buyer_id: str) -> Place:
+        """Where the buyer stands."""
+        _check_deal(stream_id, deal_id)
+        return await self._waiting.place(stream_id, deal_id, _check_user(buyer_id))
 
     async def pay(self, order_id: str, *, buyer_id: str, payment_token: str) -> Order:
         """Pay an order; a paid one answers as it is, however often."""
@@ -263,6 +279,11 @@ class DealService:
 def _check_deal(stream_id: str, deal_id: str) -> None:
     if not (keys.is_id(stream_id) and keys.is_id(deal_id)):
         raise DealNotFound("There is no such deal here.")
+
+
+def _clean(buyer: Buyer) -> Buyer:
+    # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
+    return Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
 
 
 def _check_user(user_id: str) -> str:

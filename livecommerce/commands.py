@@ -145,6 +145,16 @@ async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
     return {"order": order}
 
 
+async def _waitlist_join(visit: Visit, command: c.WaitlistJoin) -> Any:
+    buyer = Buyer(visit.identity.user_id, visit.identity.name)
+    return await visit.context.deals.join_waitlist(visit.stream_id, command.deal_id, buyer=buyer)
+
+
+async def _waitlist_leave(visit: Visit, command: c.WaitlistLeave) -> Any:
+    await visit.context.deals.leave_waitlist(visit.stream_id, command.deal_id, buyer_id=visit.identity.user_id)
+    return {}
+
+
 async def _order_pay(visit: Visit, command: c.OrderPay) -> Any:
     _check_stream_of(visit, command.order_id)
     order = await visit.context.deals.pay(
@@ -197,6 +207,8 @@ TABLE: Mapping[str, Row] = {
     "deal.claim": Row(Grant.BUY, _deal_claim),
     "order.pay": Row(Grant.BUY, _order_pay, until_end=False),
     "order.cancel": Row(Grant.BUY, _order_cancel, until_end=False),
+    "waitlist.join": Row(Grant.BUY, _waitlist_join, in_order=True),
+    "waitlist.leave": Row(Grant.BUY, _waitlist_leave, until_end=False, in_order=True),
     "deal.open": Row(Grant.HOST, _deal_open),
     "deal.extend": Row(Grant.HOST, _deal_extend),
     "deal.close": Row(Grant.HOST, _deal_close, until_end=False),

@@ -1,9 +1,9 @@
--- claim.lua: decide many claims on one deal at once, in the order given. The hot path: what is the same for a batch is
--- made once, and an order's JSON is joined from three pieces.
+-- claim.lua: decide many claims on one deal at once, in the order given. The hot path: what is the same for a batch
+-- is made once, and an order's JSON is joined from three pieces.
 -- KEYS: those of a deal
--- ARGV: most orders of one buyer in one deal; the claims as one msgpack array, 6 items a claim: field of its idempotency
---       key, ledger field of its buyer, units, ref of the order it would be, that order's JSON members "id", "buyer",
---       "units", whom to tell (tell_all)
+-- ARGV: most orders of one buyer in one deal; the claims as one msgpack array, 6 items a claim: field of its
+--       idempotency key, ledger field of its buyer, units, ref of the order it would be, that order's JSON members
+--       "id", "buyer", "units", whom to tell (tell_all)
 -- Returns {0, left, keys accepted ever, closes_at_ms or 0, now, held_until_ms, frozen members, outcome…}, an outcome
 -- being 1 (accepted), an order as JSON (a replay's, as it is now) or an integer of REFUSED; or {REFUSED.…, why}.
 -- Keys, then clock, limit, stock; the stock is taken before an order exists.

@@ -1,4 +1,4 @@
--- claiming.lua: how a batch of accepted claims is written; shared by the scripts that place orders. Comes after order.lua.
+-- claiming.lua: how a batch of accepted claims is written; comes after waiting.lua.
 --
 -- placed: orders (JSON each), to (as tell_all wants it), names (at most ten, as JSON), and what HSET and ZADD take:
 -- claims, ledger, holds. One journal entry holds the whole batch: reading it gives each order a cursor of its own.

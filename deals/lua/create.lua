@@ -1,9 +1,9 @@
 -- create.lua: create a deal, scheduled (and open at once when its time has come).
--- KEYS: those of a deal; 11 showcase, 12 the stream's deals
+-- KEYS: those of a deal; 13 showcase, 14 the stream's deals
 -- ARGV: deal id, opens_at_ms or '', duration ms, hold ms, limit, stock, amount, currency, terms, frozen,
 --       product id or '', most unfinished deals a stream may have
 -- Returns {0, deal as JSON} or {REFUSED.stream_ended | product_not_found | invalid, why}
-local SHOWCASE, DEALS = KEYS[11], KEYS[12]
+local SHOWCASE, DEALS = KEYS[13], KEYS[14]
 local id, opens, product, cap = ARGV[1], tonumber(ARGV[2]), ARGV[11], tonumber(ARGV[12])
 local now = now_ms()
 if redis.call('HEXISTS', SHOWCASE, 'ended') == 1 then

@@ -1,6 +1,6 @@
 -- deal.lua: what the scripts of one deal share; scripts.py puts it and the tables DEAL_STEP, ORDER_STEP, REFUSED first.
 -- All of them take these KEYS (deals/keys.py) and answer {0, result…} or {REFUSED.<code>, why}.
-local ROOM, LOG, DEAL, DUE, LEDGER, CLAIMS, HOLDS, PAID, SETTLE, JOURNAL = unpack(KEYS)
+local ROOM, LOG, DEAL, DUE, LEDGER, CLAIMS, HOLDS, PAID, SETTLE, JOURNAL, QUEUE, QUEUED = unpack(KEYS)
 
 local function load_deal()
   local f = redis.call('HMGET', DEAL, 'id', 'state', 'left', 'held', 'sold', 'opens_at_ms', 'closes_at_ms',
@@ -22,9 +22,7 @@ local function deal_json(d, now)
     .. ',"held":' .. integer(d.held) .. ',"sold":' .. integer(d.sold) .. ',"server_ms":' .. integer(now) .. '}'
 end
 
-local function announce(d, now, event_type)
-  emit(ROOM, LOG, now, event_type, '{"deal":' .. deal_json(d, now) .. '}')
-end
+local function announce(d, now, kind) emit(ROOM, LOG, now, kind, '{"deal":' .. deal_json(d, now) .. '}') end
 
 local function show_stock(d)
   glance(ROOM, LOG, 'stock:' .. d.id, 'deal.stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(d.left)
@@ -34,10 +32,11 @@ end
 -- The deal has something due at that moment: only ever earlier, tick.lua alone knows when it is later.
 local function wake(d, at) redis.call('ZADD', DUE, 'LT', integer(at), d.id) end
 
--- Change the state as the table says, or answer false and change nothing.
+-- Change the state as the table says, or answer false and change nothing. A deal that is over has no waiting list.
 local function step_deal(d, wanted)
   local to = DEAL_STEP[d.state][wanted]
-  if to then d.state = to end
+  d.state = to or d.state
+  if to == 'closed' or to == 'cancelled' then redis.call('UNLINK', QUEUE, QUEUED) end
   return to ~= nil
 end
 

@@ -41,14 +41,3 @@ local function count_units(o, units)
   local used, refs = string.match(redis.call('HGET', LEDGER, field) or '0', '^(%d+)(.*)$')
   redis.call('HSET', LEDGER, field, integer(math.max(0, tonumber(used) + units)) .. refs)
 end
-
--- Units come back to the stock, from 'held' or 'sold': the last thing that happens to them, so that an error in the
--- middle of a script undersells and never oversells.
-local function give_back(d, from, units, now)
-  d[from], d.left = d[from] - units, d.left + units
-  step_deal(d, 'release')
-  save_deal(d)
-  emit(ROOM, LOG, now, 'deal.released', '{"deal_id":"' .. d.id .. '","units":' .. integer(units) .. ',"left":'
-    .. integer(d.left) .. '}')
-  show_stock(d)
-end

@@ -1,5 +1,5 @@
--- remember.lua: write down that users may have orders in a deal, before their claims. Without a cluster the indexes of many
--- users may be written by one call; in a cluster their slots differ, and each is written by itself.
+-- remember.lua: write down that users may have orders in a deal, before their claims. Without a cluster one
+-- call may write the indexes of many users; in a cluster their slots differ, and each is written by itself.
 -- KEYS: the users' indexes
 -- ARGV: now ms, <stream>.<deal>
 -- Returns {0}

@@ -40,13 +40,14 @@ local function sweep(key, upto, act, from)
   if units > 0 then give_back(d, from, units, now) end
 end
 sweep(HOLDS, cancelled and '+inf' or integer(now), expire, 'held')
+if somebody_waits(d) then give_back(d, 'held', 0, now) end
 if cancelled then sweep(PAID, '+inf', refund, 'sold') end
 
 local reply = {0, now, -1, unpack(redis.call('ZRANGEBYSCORE', SETTLE, '-inf', integer(now), 'LIMIT', 0, chunk))}
 for i = 4, #reply do redis.call('ZADD', SETTLE, integer(now + lease), reply[i]) end
 
 local function first(key) return tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or math.huge end
-local pending = cancelled and redis.call('ZCARD', HOLDS) + redis.call('ZCARD', PAID) > 0
+local pending = somebody_waits(d) or cancelled and redis.call('ZCARD', HOLDS) + redis.call('ZCARD', PAID) > 0
 local own = DEAL_STEP[d.state].close and d.closes or d.state == 'scheduled' and d.opens or math.huge
 local next_at = pending and now or math.min(own, first(HOLDS), first(SETTLE))
 if next_at < math.huge then

@@ -12,7 +12,7 @@ from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT, Context
 from livecommerce.http import health, media, pages, schema
 from livecommerce.http.access import BANS, GATE, Gate
-from livecommerce.http.api import claims, deals, guest, orders, products, streams
+from livecommerce.http.api import claims, deals, guest, orders, products, streams, waitlist
 from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
@@ -24,6 +24,7 @@ from livecommerce.limits import TrustedProxies
 #: every operation of the public HTTP contract; the router tries them in this order, so those asked most come first
 ENDPOINTS: Sequence[Endpoint] = (
     *claims.ENDPOINTS,
+    *waitlist.ENDPOINTS,
     *streams.ENDPOINTS,
     *deals.ENDPOINTS,
     *products.ENDPOINTS,

@@ -109,6 +109,18 @@ class OrderCancel(Command, frozen=True, tag="order.cancel"):
     order_id: Id
 
 
+class WaitlistJoin(Command, frozen=True, tag="waitlist.join"):
+    """Wait for a unit of a sold-out deal: ``ok: {deal_id, position}``; it comes as ``waitlist.offer``."""
+
+    deal_id: Id
+
+
+class WaitlistLeave(Command, frozen=True, tag="waitlist.leave"):
+    """Wait no more: ``ok: {}``."""
+
+    deal_id: Id
+
+
 class DealOpen(Command, frozen=True, tag="deal.open"):
     """Open a deal now (host): ``ok: {deal}``."""
 
@@ -152,6 +164,8 @@ _ALL: tuple[type[Command], ...] = (
     DealClaim,
     OrderPay,
     OrderCancel,
+    WaitlistJoin,
+    WaitlistLeave,
     DealOpen,
     DealExtend,
     DealClose,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from chat.models import Message, Moderation
-from deals.models import Deal, Order, Product
+from deals.models import Deal, Order, Place, Product
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -277,6 +277,18 @@ class OrderUpdated(Private, frozen=True, tag="order.updated"):
     data: OrderData
 
 
+class WaitlistOffer(Private, frozen=True, tag="waitlist.offer"):
+    """A unit came back and is held for you: pay in time, or it goes to the next in line."""
+
+    data: OrderData
+
+
+class WaitlistPosition(Private, frozen=True, tag="waitlist.position"):
+    """Your place in a waiting list has changed; told to the first in line only."""
+
+    data: Place
+
+
 class ModerationNotice(Private, frozen=True, tag="moderation"):
     """Something was done to you; after a ban the connection is closed with 3501."""
 
@@ -289,7 +301,7 @@ _ALL: tuple[type[Event], ...] = (
     *(DealClaimed, DealReleased, Purchase),
     *(StreamLive, StreamInterrupted, StreamEnded),
     *(Viewers, Reactions, DealStock, Status),
-    *(OrderUpdated, ModerationNotice),
+    *(OrderUpdated, WaitlistOffer, WaitlistPosition, ModerationNotice),
 )
 
 #: every event's type by its name

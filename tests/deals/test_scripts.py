@@ -18,7 +18,7 @@ FILES = {
     if path.name.endswith(".lua")
 }
 #: what scripts share; never run by themselves
-SHARED = {"deal.lua", "order.lua", "claiming.lua"}
+SHARED = {"deal.lua", "order.lua", "waiting.lua", "claiming.lua"}
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, DealsError) and e is not DealsError]
 
 

@@ -37,6 +37,8 @@ MAY: dict[str, set[str]] = {
     "deal.claim": {"buyer", "admin"},
     "order.pay": {"buyer", "admin"},
     "order.cancel": {"buyer", "admin"},
+    "waitlist.join": {"buyer", "admin"},
+    "waitlist.leave": {"buyer", "admin"},
     "deal.open": {"host of it", "admin"},
     "deal.extend": {"host of it", "admin"},
     "deal.close": {"host of it", "admin"},

@@ -8,16 +8,15 @@ asked for a sign of life; one that fails is replaced, after a jittered wait.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from livecommerce import room_metrics as metrics
+from livecommerce.bus_wire import BusWire
 from livecommerce.tasks import stop
 
 log = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ CONNECT_TIMEOUT_S = 2.0
 SUBSCRIBE_TIMEOUT_S = 5.0
 #: waits between attempts to reconnect: a random time up to this, doubling from the first to the last
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.05, 1.0
-#: messages handled before the loop may do something else
-_SLICE = 64
 
 
 class Listener(Protocol):
@@ -58,7 +55,7 @@ class Bus:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._wanted: dict[bytes, _Subscription] = {}
-        self._connection: AbstractConnection | None = None
+        self._wire: BusWire | None = None
         self._task: asyncio.Task[None] | None = None
         #: whether the connection stands now
         self.connected = False
@@ -84,7 +81,7 @@ class Bus:
         subscription = self._wanted[name] = _Subscription(listener)
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
-                await self._send("SSUBSCRIBE", name)
+                self._send(b"SSUBSCRIBE", name)
                 await subscription.confirmed.wait()
         except BaseException:
             self._wanted.pop(name, None)
@@ -95,37 +92,29 @@ class Bus:
         name = channel.encode()
         if (subscription := self._wanted.get(name)) is not None and subscription.listener is listener:
             del self._wanted[name]
-            await self._send("SUNSUBSCRIBE", name)
+            self._send(b"SUNSUBSCRIBE", name)
 
     def reconnect(self) -> None:
         """Give this connection up: it looks alive, but messages were missed."""
-        if self._connection is not None and self.connected:
+        if self._wire is not None:
             self.connected = False
-            # The reader sees the end of the stream and starts anew. (``disconnect`` would wait; this does not.)
-            writer: Any = getattr(self._connection, "_writer", None)
-            if writer is not None:
-                writer.close()
+            self._wire.close()
 
-    async def _send(self, command: str, channel: bytes) -> None:
+    def _send(self, command: bytes, channel: bytes) -> None:
         """Send on the standing connection; without one, the next connection sends everything that is wanted."""
-        connection = self._connection
-        if connection is None or not self.connected or not connection.is_connected:
-            return
-        try:
-            await connection.send_command(command, channel, check_health=False)
-        except (RedisError, OSError):
-            self.reconnect()
+        if self._wire is not None and self.connected:
+            self._wire.send(command, channel)
 
     async def _run(self) -> None:
         backoff_s = FIRST_BACKOFF_S
         while True:
-            connection: Any = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            wire = BusWire(self._handle)
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await connection.connect()
-                    await self._subscribe_all(connection)
+                    await wire.connect(self._redis)
+                self._subscribe_all(wire)
                 backoff_s = FIRST_BACKOFF_S
-                await self._read(connection)
+                await self._watch(wire)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("the bus lost Valkey: %s", error or type(error).__name__)
             except Exception:
@@ -133,44 +122,40 @@ class Bus:
                 log.exception("the bus failed")
             finally:
                 self.connected = False
-                self._connection = None
-                await _discard(connection)
+                self._wire = None
+                wire.close()
             metrics.BUS_RECONNECTS.inc()
             # Full jitter keeps a group of workers from coming back in the same millisecond.
             await asyncio.sleep(random.uniform(0, backoff_s))
             backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
 
-    async def _subscribe_all(self, connection: AbstractConnection) -> None:
+    def _subscribe_all(self, wire: BusWire) -> None:
         for subscription in self._wanted.values():
             subscription.confirmed.clear()
-        # One command a channel: rooms are in different slots. ``_connection`` is set in the same turn as the list of
-        # channels is taken, so that a subscription made meanwhile is sent either here or by itself.
-        self._connection, self.connected = connection, True
+        # One command a channel: rooms are in different slots.
+        self._wire, self.connected = wire, True
         self.connections += 1
-        for channel in list(self._wanted):
-            await connection.send_command("SSUBSCRIBE", channel, check_health=False)
+        for channel in self._wanted:
+            wire.send(b"SSUBSCRIBE", channel)
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        """Read until the connection fails; raises redis-py's errors or ``OSError``."""
-        handled, probing = 0, False
+    async def _watch(self, wire: BusWire) -> None:
+        """Until the connection fails: ask a silent one for a sign of life. Raises ``OSError``, ``TimeoutError``."""
+        probing = False
         while True:
-            # A stated timeout makes redis-py return None; without one its own setting would end the connection.
-            answer = await connection.read_response(timeout=PROBE_S, disconnect_on_error=False, push_request=True)
-            if answer is None:
-                if probing:
-                    raise TimeoutError("no sign of life")
+            wire.heard = False
+            done, _ = await asyncio.wait([wire.lost], timeout=PROBE_S)
+            if done:
+                raise ConnectionResetError("Connection closed by server.")
+            if wire.heard:
+                probing = False
+            elif probing:
+                raise TimeoutError("no sign of life")
+            else:
                 probing = True
-                async with asyncio.timeout(PROBE_S):
-                    await connection.send_command("PING", check_health=False)
-                continue
-            probing = False
-            self._handle(answer)
-            handled += 1
-            if handled % _SLICE == 0:
-                await asyncio.sleep(0)
+                wire.send(b"PING")
 
-    def _handle(self, answer: Any) -> None:
-        if not isinstance(answer, list) or len(answer) < 3:
+    def _handle(self, answer: list[Any]) -> None:
+        if len(answer) < 3:
             return
         subscription = self._wanted.get(answer[1])
         if subscription is None:
@@ -184,8 +169,3 @@ class Bus:
         except Exception:
             # A message of a form nobody foresaw is one message lost, which positions will tell.
             log.exception("a message on %r could not be handled", answer[1])
-
-
-async def _discard(connection: AbstractConnection) -> None:
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
-        await connection.disconnect(nowait=True)

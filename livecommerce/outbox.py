@@ -3,13 +3,18 @@
 The bound of a viewer's queue is the transport's own write buffer. Up to 64 KiB everything goes out; above it
 latest-only events are withheld (and made up for with the newest values once there is room); above 512 KiB the viewer
 is closed with 3008 and resumes by offset. A numbered event is never dropped.
+
+While nothing waits, a frame is given to the kernel here, past the transport: its checks and callbacks are 1.9 of the
+10.2 µs that ``transport.write`` takes (load_tests rooms fanout). As soon as the kernel does not take all of it, the
+rest is the transport's, and so is everything after it until its buffer is empty again: order is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 #: above this many waiting bytes latest-only events are withheld
 WITHHOLD_BYTES = 64 * 1024
@@ -38,23 +43,41 @@ class Transport(Protocol):
 class Outbox:
     """One viewer's way out; ``on_slow`` is called once, when more than 512 KiB wait."""
 
-    __slots__ = ("_on_slow", "open", "transport")
+    __slots__ = ("_on_slow", "fd", "open", "transport")
 
     def __init__(self, transport: Transport, on_slow: Callable[[], None]) -> None:
         self.transport = transport
         #: False once closed: nothing may follow a close frame
         self.open = True
+        #: the socket of a connection without TLS, else -1; valid as long as the transport is not closing
+        self.fd = _socket_of(transport)
         self._on_slow = on_slow
 
     def write(self, frame: bytes) -> bool:
         """Send what must not be dropped; whether the viewer is still with us."""
         if not self.open or self.transport.is_closing():
             return False
-        if self.transport.get_write_buffer_size() > CLOSE_BYTES:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > CLOSE_BYTES:
             self._on_slow()
             return False
-        self.transport.write(frame)
+        if waiting == 0:
+            self.write_at_once(frame)
+        else:
+            self.transport.write(frame)
         return True
+
+    def write_at_once(self, frame: bytes) -> None:
+        """Hot path. Send on an open transport **in which nothing waits**; what the kernel does not take then waits."""
+        if self.fd >= 0:
+            try:
+                sent = os.write(self.fd, frame)
+            except OSError:
+                sent = 0  # a full socket, or a broken one: the transport knows what to do
+            if sent == len(frame):
+                return
+            frame = frame[sent:]
+        self.transport.write(frame)
 
     @property
     def roomy(self) -> bool:
@@ -72,3 +95,10 @@ class Outbox:
                 break
             await asyncio.sleep(_LOOK_S)
         return False
+
+
+def _socket_of(transport: Any) -> int:
+    ask = getattr(transport, "get_extra_info", None)
+    if ask is None or ask("ssl_object") is not None or (sock := ask("socket")) is None:
+        return -1
+    return int(sock.fileno())

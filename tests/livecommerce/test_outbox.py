@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from typing import cast
 
 import pytest
+import uvloop
 
 from livecommerce.close_codes import CloseCode, documentation
 from livecommerce.frames import JSON, Batch, Item
 from livecommerce.member import HELD_MAX, Member
-from livecommerce.outbox import CLOSE_BYTES, WITHHOLD_BYTES
+from livecommerce.outbox import CLOSE_BYTES, WITHHOLD_BYTES, Outbox
+from tests.livecommerce.rooms import eventually
 
 
 class Wire:
@@ -123,3 +127,45 @@ def test_the_close_codes_say_who_should_come_back() -> None:
     assert all(code.come_back == (3000 <= code < 3500) for code in CloseCode)
     assert all(f"| {code.value} |" in documentation() for code in CloseCode)
     assert all(len(code.reason.encode()) <= 123 for code in CloseCode), "RFC 6455 §5.5: a close frame's bound"
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_goes_past_the_transport_and_what_goes_through_it_keep_their_order(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """A reader that is slow at first: frames are taken whole, in part, and not at all."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        sockets: list[asyncio.Transport] = []
+
+        class Server(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                sockets.append(cast(asyncio.Transport, transport))
+
+        server = await loop.create_server(Server, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=2**16)
+        await eventually(lambda: bool(sockets))
+        slow: list[bool] = []
+        outbox = Outbox(sockets[0], lambda: slow.append(True))
+        assert outbox.fd >= 0
+        sent = bytearray()
+        for number in range(3000):
+            frame = b"%06d" % number * (1 + number % 4000)
+            if number % 7 == 0:
+                sockets[0].write(frame)  # as aiohttp does
+                sent += frame
+            elif outbox.write(frame):
+                sent += frame
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        assert slow, "the reader was slow enough for every path"
+        assert await reader.readexactly(len(sent)) == sent
+        writer.close()
+        server.close()
+        sockets[0].abort()
+        assert not outbox.write(b"after the end")
+        await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(run())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api
-from tests.running import RunningServer, running_server
+from tests.running import running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -27,15 +28,25 @@ PICTURE = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("show")) as running:
-        yield running
+#: two processes that know of each other only through Valkey must know each other's tokens
+SECRET = "both-processes-of-the-show-share-this-secret"
+
+
+@pytest.fixture(params=["one process", "two processes"])
+def urls(request: pytest.FixtureRequest, valkey_url: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Where the host and the phone are, and where the desktop is: one server, or two on one Valkey."""
+    if request.param == "one process":
+        with running_server(tmp_path) as only:
+            yield only.url, only.url
+    else:
+        options = ("--redis-url", valkey_url, "--secret", SECRET)
+        with running_server(tmp_path, *options) as one, running_server(tmp_path, *options) as two:
+            yield one.url, two.url
 
 
 @pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
+async def api(urls: tuple[str, str]) -> AsyncIterator[Api]:
+    async with Api(urls[1]) as client:
         yield client
 
 
@@ -121,13 +132,12 @@ async def buys(page: Page) -> None:
     await expect(page.get_by_test_id("order-receipt")).to_be_visible()
 
 
-async def test_the_whole_job(browser: Browser, server: RunningServer, api: Api) -> None:
+async def test_the_whole_job(browser: Browser, urls: tuple[str, str], api: Api) -> None:
     """Host live, two viewers, chat both ways, a deal sold out, an expired hold, a host who reloads."""
-    host = await open_watch(browser, f"{server.url}/studio", "the host", (1280, 800))
-    stream_id = await go_live(host, server.url)
-    watch = f"{server.url}/watch/{stream_id}"
-    phone = await open_watch(browser, watch, "the phone", (390, 844))
-    desk = await open_watch(browser, watch, "the desktop", (1280, 800))
+    host = await open_watch(browser, f"{urls[0]}/studio", "the host", (1280, 800))
+    stream_id = await go_live(host, urls[0])
+    phone = await open_watch(browser, f"{urls[0]}/watch/{stream_id}", "the phone", (390, 844))
+    desk = await open_watch(browser, f"{urls[1]}/watch/{stream_id}", "the desktop", (1280, 800))
     everyone = {"the phone": phone, "the desktop": desk}
     for who, page in everyone.items():
         await picture_moves(page, who)

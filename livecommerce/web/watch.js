@@ -124,18 +124,22 @@ class WatchPage {
     this.#refuse(code === 3501 ? new Refusal("banned") : (refusal ?? new Refusal("internal")));
   }
 
-  /** A token that is no longer good: a guest becomes a new guest, once. */
+  /** A token that is no longer good: a guest becomes a new guest, once, however many connections were refused by it. */
   async #renew() {
-    this.session.forget();
+    if (this.renewing) return;
     if (this.renewed) return this.#refuse(new Refusal("token_invalid"));
-    this.renewed = true;
+    this.renewing = true;
+    this.session.forget();
     try {
       await this.#signIn();
+      this.renewed = true;
     } catch (error) {
       return this.#refuse(error);
+    } finally {
+      this.renewing = false;
     }
-    this.room.enter();
-    this.viewer.start();
+    this.room.restart();
+    this.viewer.restart();
   }
 
   #refuse(refusal) {

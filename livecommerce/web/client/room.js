@@ -54,6 +54,12 @@ export class Room extends EventTarget {
     this.#become("closed", 1000);
   }
 
+  /** Drop what there is and join anew (the token has changed). */
+  restart() {
+    this.#drop(1000);
+    this.#connect();
+  }
+
   /** Come back now rather than after the backoff (the network returned, the tab is visible again). */
   nudge() {
     if (this.state === "waiting") this.#connect();

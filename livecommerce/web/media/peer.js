@@ -46,6 +46,14 @@ export class MediaPeer extends EventTarget {
     this.#become("stopped");
   }
 
+  /** Give up what there is and connect anew (the token has changed). */
+  restart() {
+    this.#abort?.abort(new DOMException("restarted", "AbortError"));
+    this.#abort = null;
+    this.#close();
+    this.start();
+  }
+
   /** Try now instead of after the wait (the stream has just gone live, the network is back). */
   nudge() {
     this.#wake?.();

@@ -1,0 +1,182 @@
+"""The client's rules, run where they run: in a real browser, without a page around them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.chromium import ARGUMENTS, require_chromium
+from tests.running import running_server
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One page for all: these rules keep nothing."""
+    require_chromium()
+    with running_server(tmp_path_factory.mktemp("client")) as server, sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True)
+        page = browser.new_page(locale="en-US")
+        # a file under the pages' content policy, without a page's script
+        page.goto(f"{server.url}/assets/tokens.css")
+        yield page
+        browser.close()
+
+
+def run(page: Page, body: str) -> Any:
+    """The value of an async function's body, with the client's modules at hand."""
+    return page.evaluate(
+        "async () => { const client = await import('/assets/client.js');"
+        " const media = await import('/assets/media.js'); const i18n = await import('/assets/ui/i18n.js');"
+        f" {body} }}"
+    )
+
+
+def test_close_codes_say_who_may_come_back(page: Page) -> None:
+    answer = run(page, "return [1000, 1006, 3001, 3008, 3010, 3499, 3500, 3501, 3999].map(client.mayReturn)")
+    assert answer == [True] * 6 + [False] * 3
+
+
+def test_waits_grow_are_jittered_and_bounded(page: Page) -> None:
+    shortest = run(page, "return [0, 1, 2, 30].map(n => client.delayMs(n, () => 0))")
+    longest = run(page, "return [0, 1, 2, 30].map(n => client.delayMs(n, () => 1))")
+    assert shortest == [100, 200, 400, 2500]
+    assert longest == [400, 800, 1600, 10_000]
+
+
+def test_amounts_are_read_as_people_write_them(page: Page) -> None:
+    answer = run(
+        page,
+        """return [["12.50", "EUR"], ["12,5", "EUR"], ["5", "EUR"], ["1200", "JPY"], ["12.5", "JPY"], ["1.234", "EUR"],
+                   ["-1", "EUR"], ["", "EUR"], ["abc", "EUR"]].map(([text, code]) => i18n.parseAmount(text, code))""",
+    )
+    assert answer == [1250, 1250, 500, 1200, None, None, None, None, None]
+
+
+def test_the_language_is_asked_saved_or_wanted(page: Page) -> None:
+    answer = run(
+        page,
+        """return [i18n.chooseLanguage("?lang=nl", "en", ["en"]), i18n.chooseLanguage("?lang=xx", "nl", ["en"]),
+                   i18n.chooseLanguage("", null, ["fr", "nl-BE"]), i18n.chooseLanguage("", null, [])]""",
+    )
+    assert answer == ["nl", "nl", "nl", "en"]
+
+
+def test_countdowns_say_zero_only_when_it_is_over(page: Page) -> None:
+    answer = run(page, "return [61_000, 59_001, 1, 0, -5, 3_725_000].map(i18n.countdown)")
+    assert answer == ["1:01", "1:00", "0:01", "0:00", "0:00", "1:02:05"]
+
+
+def test_the_clock_trusts_the_quickest_round_trip(page: Page) -> None:
+    answer = run(
+        page,
+        """let now = 1000; const clock = new client.ServerClock({now: () => now});
+           clock.roundTrip(51_000, 900);   // took 100: the server was at 51,050 when this was 1,000
+           const first = clock.now();
+           now = 2000; clock.roundTrip(90_000, 1000);  // took 1,000: worth less
+           const second = clock.now();
+           clock.notice(52_200);  // one way, and yet ahead of what we thought: at least so far
+           return [first, second, clock.now()]""",
+    )
+    assert answer == [51_050, 52_050, 52_200]
+
+
+#: a joined Show and a way to tell it things
+SHOW = """
+const clock = new client.ServerClock(); const show = new client.Show({clock}); const room = new EventTarget();
+show.follow(room);
+const deal = (changes) => ({id: "d1", title: "Mug", state: "open", stock: 5, left: 3, held: 2, sold: 0, ...changes});
+const welcome = {user: {id: "u", roles: [], can: []}, offset: 10, recovered: false, products: [], orders: [],
+  stream: {id: "s", state: "live", viewers: 1, pinned: null}, deals: [deal({})]};
+const joined = (ok) => room.dispatchEvent(new CustomEvent("joined", {detail: {...welcome, ...ok}}));
+const told = (type, data, offset, more = {}) =>
+  room.dispatchEvent(new CustomEvent("event", {detail: {type, data, offset, ...more}}));
+const counts = () => { const {left, held, sold, state} = show.deals.get("d1"); return [left, held, sold, state]; };
+"""
+
+
+def test_history_does_not_turn_the_stock_back(page: Page) -> None:
+    """The snapshot is as of the join's offset; the older events that follow it are history."""
+    answer = run(
+        page, SHOW + 'joined({}); told("deal.claimed", {deal_id: "d1", units: 1, left: 4}, 8); return counts()'
+    )
+    assert answer == [3, 2, 0, "open"]
+
+
+def test_an_old_glance_does_not_overtake_a_claim(page: Page) -> None:
+    answer = run(
+        page,
+        SHOW
+        + """joined({}); told("deal.claimed", {deal_id: "d1", units: 1, left: 2}, 12);
+             told("deal.stock", {deal_id: "d1", left: 3, held: 2, sold: 0}, undefined, {as_of: 11});
+             const after = counts();
+             told("purchase", {deal_id: "d1", buyer: {name: "Noor"}, units: 1}, 13);
+             told("deal.stock", {deal_id: "d1", left: 2, held: 2, sold: 1}, undefined, {as_of: 13});
+             return [after, counts()]""",
+    )
+    assert answer == [[2, 3, 0, "open"], [2, 2, 1, "open"]]
+
+
+def test_the_last_claim_sells_out_and_a_release_opens_again(page: Page) -> None:
+    answer = run(
+        page,
+        SHOW
+        + """joined({}); told("deal.claimed", {deal_id: "d1", units: 3, left: 0}, 11); const out = counts();
+             told("deal.released", {deal_id: "d1", units: 1, left: 1}, 12); return [out, counts()]""",
+    )
+    assert answer == [[0, 5, 0, "sold_out"], [1, 4, 0, "open"]]
+
+
+def test_deleted_lines_vanish_and_the_list_is_capped(page: Page) -> None:
+    answer = run(
+        page,
+        SHOW
+        + """joined({});
+             for (let i = 0; i < 250; i += 1)
+               told("chat.message", {id: `m${i}`, user: {id: `u${i % 2}`, name: "N", roles: []}, text: "x"}, 11 + i);
+             const before = show.lines.length;
+             told("chat.deleted", {id: "m249"}, 300); told("chat.cleared", {user_id: "u0"}, 301);
+             return [before, show.lines.length, show.lines.every((line) => line.user.id === "u1")]""",
+    )
+    assert answer == [200, 99, True]
+
+
+def test_a_claim_with_an_unknown_outcome_is_asked_again_under_the_same_key(page: Page) -> None:
+    answer = run(
+        page,
+        """const keys = [];
+           const room = {joined: true, call: async (name, {key}) => {
+             keys.push(key);
+             if (keys.length < 3) throw new client.Refusal("outcome_unknown", "", {retryAfterMs: 5});
+             return {order: {id: "o1"}};
+           }};
+           const order = await client.claimUnits({room, streamId: "s", dealId: "d"});
+           return [order.id, keys.length, new Set(keys).size]""",
+    )
+    assert answer == ["o1", 3, 1]
+
+
+def test_a_refusal_is_final(page: Page) -> None:
+    answer = run(
+        page,
+        """let asked = 0;
+           const room = {joined: true, call: async () => { asked += 1; throw new client.Refusal("sold_out"); }};
+           const code = await client.claimUnits({room, streamId: "s", dealId: "d"}).catch((error) => error.code);
+           return [code, asked]""",
+    )
+    assert answer == ["sold_out", 1]
+
+
+def test_ice_servers_are_read_from_link_headers(page: Page) -> None:
+    answer = run(
+        page,
+        """return media.iceServersIn('<turn:t.example:3478?transport=udp>; rel="ice-server"; username="u"; ' +
+             'credential="p"; credential-type="password", <https://x.example>; rel="help"')""",
+    )
+    assert answer == [{"urls": "turn:t.example:3478?transport=udp", "username": "u", "credential": "p"}]

@@ -128,9 +128,9 @@ class Store:
         self._redis = redis
         self._now_ms = now_ms
 
-    async def ask(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send plain commands in one round trip (no transaction); the answers in order."""
-        pipe = self._redis.pipeline(transaction=False)
+    async def ask(self, *commands: tuple[Any, ...], at_once: bool = False) -> list[Any]:
+        """Send plain commands in one round trip, ``at_once`` as a transaction; the answers in order."""
+        pipe = self._redis.pipeline(transaction=at_once)
         for command in commands:
             pipe.execute_command(*command)
         try:
@@ -161,7 +161,7 @@ class Store:
     async def showcase(self, stream_id: str) -> tuple[list[Product], str | None]:
         """The products in the order they were added, and the pinned one's id."""
         [flat] = await self.ask(("HGETALL", keys.showcase(stream_id)))
-        fields: dict[bytes, bytes] = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+        fields = dict(pairs_of(flat))
         pinned = fields.get(b"pinned")
         entries = sorted((*v.split(b" ", 1), k[2:]) for k, v in fields.items() if k.startswith(b"p:"))
         return [read_product(text, k == pinned) for _, text, k in entries], pinned.decode() if pinned else None
@@ -192,9 +192,14 @@ class Store:
         return found[:limit]
 
 
+def pairs_of(flat: Any) -> list[tuple[bytes, bytes]]:
+    """Fields and values, in whichever form the protocol's version gives them."""
+    return list(flat.items()) if isinstance(flat, dict) else list(zip(flat[::2], flat[1::2], strict=True))
+
+
 def read_entries(entry_id: bytes, flat: Any) -> list[JournalEntry]:
     """The journal entries in an entry of the stream: one, or those of a batch of claims, each with its own cursor."""
-    fields = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+    fields = dict(pairs_of(flat))
     entry, at_ms, what = entry_id.decode(), int(fields[b"at_ms"]), fields[b"what"].decode()
     if b"orders" not in fields:
         return [JournalEntry(entry, at_ms, what, read_order(fields[b"order"]))]

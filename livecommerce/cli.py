@@ -12,7 +12,9 @@ from typing import Any
 import click
 import msgspec
 
+from livecommerce.journal_command import journal
 from livecommerce.limits import Limits, parse_limits
+from livecommerce.reconcile_command import reconcile_books
 from livecommerce.settings import Settings, SettingsError
 
 _DEFAULTS = Settings()
@@ -199,6 +201,10 @@ def _limits(words: tuple[str, ...]) -> Limits:
 
 def _as_it_is(_kind: type, value: Any) -> Any:
     return value
+
+
+cli.add_command(journal)
+cli.add_command(reconcile_books)
 
 
 def main() -> None:

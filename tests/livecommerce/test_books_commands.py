@@ -1,0 +1,87 @@
+"""``livecommerce journal`` and ``livecommerce reconcile`` as a shop's engineer runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from deals import keys
+from deals.models import Buyer, DealSpec, Money
+from deals.payments import SimulatedPayments
+from deals.service import DealService
+from livecommerce.ids import new_id
+from livecommerce.scripting import ScriptRunner
+
+SPEC = DealSpec("Mug", Money(500, "EUR"), stock=9, per_buyer_limit=9, duration_s=60, hold_s=60)
+
+
+async def _sell(redis: Redis, stream_id: str, count: int) -> tuple[str, list[str]]:
+    service = DealService(
+        redis, ScriptRunner(redis), SimulatedPayments(redis, development=True), now_ms=lambda: 0, new_id=new_id
+    )
+    deal = await service.create(stream_id, SPEC)
+    await service.open(stream_id, deal.id)
+    orders = [
+        await service.claim(stream_id, deal.id, buyer=Buyer("ann", "Ann"), units=1, key=f"k{n}") for n in range(count)
+    ]
+    await service.aclose()
+    return deal.id, [order.id for order in orders]
+
+
+async def _start(*words: str) -> asyncio.subprocess.Process:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "livecommerce", *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+
+
+async def _run(*words: str) -> tuple[int | None, str]:
+    process = await _start(*words)
+    out, err = await process.communicate()
+    return process.returncode, (out + err).decode()
+
+
+async def test_reconcile_is_silent_of_good_books_and_names_bad_ones(
+    redis: Redis, valkey_url: str, stream_id: str
+) -> None:
+    deal_id, _ = await _sell(redis, stream_id, 2)
+    asked = ("reconcile", "--redis-url", valkey_url, "--stream", stream_id)
+    assert await _run(*asked) == (0, "2 orders, 0 differences\n")
+    await redis.hincrby(keys.deal(stream_id, deal_id), "left", 1)
+    code, said = await _run(*asked)
+    assert code == 1
+    assert f"{stream_id} {deal_id}: units left: by the journal 7, found 8" in said
+
+
+async def test_journal_prints_what_is_new_and_follow_goes_on(redis: Redis, valkey_url: str, stream_id: str) -> None:
+    _, first = await _sell(redis, stream_id, 2)
+    asked = ("journal", "--redis-url", valkey_url, "--stream", stream_id)
+    code, said = await _run(*asked)
+    assert (code, [json.loads(line)["order"]["id"] for line in said.splitlines()]) == (0, first)
+    assert await _run(*asked) == (0, "")
+    process = await _start(*asked, "--follow")
+    try:
+        _, second = await _sell(redis, stream_id, 1)
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        assert json.loads(line)["order"]["id"] == second[0]
+    finally:
+        process.kill()
+        await process.wait()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("command", [["reconcile"], ["journal", "--stream", "s"]])
+async def test_without_a_server_they_say_so(command: list[str], tmp_path: Path) -> None:
+    code, said = await _run(*command, "--data-dir", str(tmp_path))
+    assert code == 1
+    assert "No server is running" in said

@@ -64,7 +64,9 @@ def ready(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def own_server(*options: str, command: list[str] | None = None, folder: Path | None = None) -> Iterator[OwnServer]:
+def own_server(
+    *options: str, command: list[str] | None = None, folder: Path | None = None, timeout_s: float = START_TIMEOUT_S
+) -> Iterator[OwnServer]:
     """Run ``livecommerce serve`` (or ``command``, to which the options are appended) until the block ends."""
     with tempfile.TemporaryDirectory(prefix="livecommerce-load-") as temporary:
         port, secret, log = free_port(), secrets.token_urlsafe(32), Path(temporary, "server.log")
@@ -82,15 +84,15 @@ def own_server(*options: str, command: list[str] | None = None, folder: Path | N
             )
         url = f"http://127.0.0.1:{port}"
         try:
-            _await_ready(url, process, log, started_s)
+            _await_ready(url, process, log, started_s + timeout_s)
             yield OwnServer(url, secret, time.monotonic() - started_s, process, log)
         finally:
             _stop(process)
 
 
-def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path, started_s: float) -> None:
+def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path, deadline_s: float) -> None:
     while not ready(url):
-        if process.poll() is not None or time.monotonic() - started_s > START_TIMEOUT_S:
+        if process.poll() is not None or time.monotonic() > deadline_s:
             raise ServerError(f"the server did not become ready:\n{log.read_text('utf-8', 'replace')[-2000:]}")
         time.sleep(POLL_S)
 

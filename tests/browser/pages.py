@@ -121,9 +121,9 @@ async def sign_in_to_studio(page: Page, name: str = "Hanna", title: str = "Mugs 
 
 async def show_of(page: Page) -> str:
     """The id of the show that a studio page runs."""
-    link = await page.get_by_test_id("watch-link").get_attribute("href")
-    assert link
-    return link.rstrip("/").rsplit("/", 1)[-1]
+    link = page.get_by_test_id("watch-link")
+    await expect(link).to_have_attribute("href", re.compile("/watch/"), timeout=PATIENCE_MS)
+    return (await link.get_attribute("href") or "").rstrip("/").rsplit("/", 1)[-1]
 
 
 async def orders_of_show(api: Api, host: Person, stream_id: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What people do on the pages, without a camera: browsing, languages, holds, moderation, selling, a server that restarts."""
+"""What people do on the pages without a camera: browse, read Dutch, hold, moderate, sell, sit out a restart."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from streams.counters import Counters
 from streams.fanout import FanOut
 from streams.keyframes import KeyframeRequests
 from streams.packet import Packet
+from streams.pipe_ticket import next_number
 from streams.publisher import Publisher
 from streams.runs import pad_to_runs
 from streams.srtp import MAX_SEGMENTS
@@ -56,7 +57,10 @@ class Broadcast:
         self._pending: list[Packet] = []
         self._hold: asyncio.TimerHandle | None = None
         self._codecs: dict[str, Codec] = {}
+        #: payload types inside pipes
+        self.numbers: dict[Codec, tuple[int, int | None]] = {}
         self._announced: str | None = None
+        self._announces = True
         self._media_s = 0.0
         self._ticks = 0
         self._joined = 0
@@ -71,6 +75,11 @@ class Broadcast:
     def idle(self) -> bool:
         """Whether nobody is left."""
         return self.publisher is None and not self.viewers and self._announced is None
+
+    @property
+    def audience(self) -> int:
+        """How many people watch here; pipes to other workers are none."""
+        return sum(viewer.kind == "view" for viewer in self.viewers)
 
     # the publisher
 
@@ -91,7 +100,7 @@ class Broadcast:
 
     def _stopped(self) -> None:
         announced, self._announced = self._announced, None
-        if announced is not None:
+        if announced is not None and self._announces:
             self._on_media("stopped", announced)
 
     def packet(self, publisher: Publisher, track: Track, packet: Packet) -> None:
@@ -100,11 +109,15 @@ class Broadcast:
             return
         self._media_s = packet.arrived_s
         if self._announced != publisher.id:
-            self._announced = publisher.id
-            self._on_media("started", publisher.id)
+            self._announced, self._announces = publisher.id, publisher.announces
+            if publisher.announces:
+                self._on_media("started", publisher.id)
         if track.codec is not None and self._codecs.get(track.kind) != track.codec:
             self._flush()
             self._codecs[track.kind] = track.codec
+            next_number(self.numbers, track.codec)
+            for viewer in self.viewers:
+                viewer.codecs_changed()
             self.audiences[track.kind].regroup()
         if track.kind == "audio":
             self.audiences["audio"].send((packet,), packet.arrived_s)
@@ -223,7 +236,9 @@ class Broadcast:
         return {
             "publisher": self.publisher.id if self.publisher is not None else None,
             "live": self._announced is not None,
-            "viewers": len(self.viewers),
+            "viewers": self.audience,
+            "pipes": len(self.viewers) - self.audience,
+            "pulled": self.publisher is not None and not self.publisher.announces,
             "viewers_connected": sum(viewer.context is not None for viewer in self.viewers),
             "codecs": {kind: codec.name for kind, codec in self.playing.items()},
             "slices": self._fan_out.slices,

@@ -11,6 +11,7 @@ from streams.answer import Chosen, Local, is_dtls_client
 from streams.dtls import DtlsSession
 
 if TYPE_CHECKING:
+    from streams.rtcp import Message
     from streams.transport import Transport
 
 #: seconds without an authentic STUN request after which a peer is gone; FFmpeg sends one only every 5 s
@@ -27,6 +28,8 @@ class Peer:
     """The part of a session that is the same for publishers and viewers."""
 
     kind = ""
+    #: seconds without an authentic STUN request after which this peer is gone
+    consent_limit_s = CONSENT_S
 
     def __init__(
         self,
@@ -179,6 +182,9 @@ class Peer:
 
     def rtcp_arrived(self, size: int) -> None:
         """An SRTCP packet stands in the receive buffer."""
+
+    def told(self, message: Message) -> None:
+        """An RTCP message that concerns neither viewers nor hosts."""
 
     def send_rtcp(self, plaintext: bytes) -> None:
         """Send one compound RTCP packet, once connected."""

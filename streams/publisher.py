@@ -28,7 +28,7 @@ REMB_BITS_PER_SECOND = 3_000_000
 FEEDBACK_SSRC = 1
 
 
-class _Meaning(NamedTuple):
+class Meaning(NamedTuple):
     """What a payload type of this publisher carries."""
 
     kind: str
@@ -39,7 +39,7 @@ class _Meaning(NamedTuple):
 class _Source:
     """One incoming SSRC."""
 
-    def __init__(self, ssrc: int, meaning: _Meaning) -> None:
+    def __init__(self, ssrc: int, meaning: Meaning) -> None:
         self.meaning = meaning
         self.statistics = SourceStatistics(ssrc, meaning.codec.clock_rate)
         self.missing = MissingPackets()
@@ -49,6 +49,8 @@ class Publisher(Peer):
     """Decrypts, orders and hands on what a host sends; asks again for what is missing."""
 
     kind = "publish"
+    #: whether its coming and going is the stream's
+    announces = True
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Publisher(Peer):
             extended = source.statistics.received(header.sequence, header.timestamp, now_s)
             self._deliver(source, header, extended, data[header.payload_start : header.payload_end], values, now_s)
 
-    def _source(self, ssrc: int, meaning: _Meaning) -> _Source | None:
+    def _source(self, ssrc: int, meaning: Meaning) -> _Source | None:
         source = self._sources.get(ssrc)
         if source is None or source.meaning.kind != meaning.kind:
             if len(self._sources) >= MAX_SOURCES:
@@ -163,6 +165,8 @@ class Publisher(Peer):
                 source.statistics.sender_report(message.ntp, now_s)
                 if self._feeding.get(source.meaning.kind) is source:
                     self.clock.reported(source.meaning.kind, message.ntp, message.timestamp, time.time())
+            else:
+                self.told(message)
 
     # out
 
@@ -176,10 +180,13 @@ class Publisher(Peer):
         return True
 
     def _ask_again(self, source: _Source, sequences: list[int]) -> None:
-        if any(what.startswith("nack") for form in self.chosen["video"].formats for what in form.feedback):
+        if self._may_ask_again():
             self.counters.nacks_sent += len(sequences)
             wire = [number & 0xFFFF for number in sequences]
             self.send_rtcp(rtcp.build_nack(FEEDBACK_SSRC, source.statistics.ssrc, wire))
+
+    def _may_ask_again(self) -> bool:
+        return any(what.startswith("nack") for form in self.chosen["video"].formats for what in form.feedback)
 
     def tick(self, now_s: float) -> None:
         """Every 50 ms: transport feedback, NACKs that are due again; once a second: reports."""
@@ -206,11 +213,11 @@ class Publisher(Peer):
         self.send_rtcp(compound)
 
 
-def _meanings(chosen: dict[str, Chosen]) -> dict[int, _Meaning]:
-    meanings: dict[int, _Meaning] = {}
+def _meanings(chosen: dict[str, Chosen]) -> dict[int, Meaning]:
+    meanings: dict[int, Meaning] = {}
     for kind, each in chosen.items():
         for form in each.formats:
-            meanings[form.payload_type] = _Meaning(kind, form.codec, False)
+            meanings[form.payload_type] = Meaning(kind, form.codec, False)
             if form.rtx is not None:
-                meanings[form.rtx] = _Meaning(kind, form.codec, True)
+                meanings[form.rtx] = Meaning(kind, form.codec, True)
     return meanings

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,18 +14,20 @@ from streams.counters import Counters
 from streams.events import EventLane, RelayEvents
 from streams.media_session import MediaSession, PatchAnswer
 from streams.metrics import RelayMetrics
-from streams.peer import CONSENT_S, Peer
+from streams.peer import Peer
+from streams.pipe import PipeOut
+from streams.pipe_ticket import Ticket
+from streams.pipes import PipeExchange, Pipes
 from streams.publisher import Publisher
-from streams.relay_errors import Full, PreconditionFailed, PreconditionRequired, SessionNotFound
+from streams.relay_errors import Full, NotHere, PreconditionFailed, PreconditionRequired, SessionNotFound
 from streams.sdp import parse_offer
+from streams.ticker import Ticker
 from streams.transport import Transport
 from streams.trickle import parse_fragment, write_fragment
 from streams.viewer import Viewer
 
-log = logging.getLogger(__name__)
-
-#: seconds between two looks at everything that is due
-TICK_S = 0.05
+#: streams served to other workers, each to each
+MAX_PIPES = 2000
 #: what a full worker tells
 RETRY_AFTER_MS = 2000
 
@@ -44,14 +43,15 @@ class Relay:
         bind_host: str = "127.0.0.1",
         port: int = 0,
         advertise: Sequence[str] = (),
+        pipes: PipeExchange | None = None,
         max_publishers: int = 200,
         max_viewers: int = 2000,
     ) -> None:
         self._worker_id = worker_id
         self._bind_host = bind_host
         self._advertise = tuple(advertise)
-        self._max = {"publish": max_publishers, "view": max_viewers}
-        self._count = {"publish": 0, "view": 0}
+        self._max = {"publish": max_publishers, "view": max_viewers, "pipe": MAX_PIPES}
+        self._count = dict.fromkeys(self._max, 0)
         self._transport = Transport(bind_host, port)
         self._lane = EventLane(events)
         self._metrics = RelayMetrics()
@@ -61,9 +61,10 @@ class Relay:
         self._leaving: set[Peer] = set()
         #: counts of broadcasts that are over
         self._past = Counters()
-        self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._failures = 0
+        self._ticker = Ticker(self._end_leaving, self._tick)
+        self._pipes = Pipes(
+            pipes, bind_host=bind_host, broadcast=self._broadcast, new_id=self._new_id, on_ended=self.end_stream
+        )
         self.port = 0
 
     # life
@@ -74,15 +75,12 @@ class Relay:
         self._transport.open()
         self.port = self._transport.media.port
         self._lane.start()
-        self._task = asyncio.create_task(self._run(), name="relay")
+        self._ticker.start()
 
     async def aclose(self) -> None:
         """End every session (peers are told) and free the socket; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._ticker.aclose()
+        await self._pipes.aclose()
         for session_id in list(self._sessions):
             with contextlib.suppress(SessionNotFound):
                 await self.end_session(session_id)
@@ -112,18 +110,24 @@ class Relay:
             on_packet=broadcast.packet,
             on_gone=self._gone,
         )
+        await self._pipes.stop(stream_id)
         old = broadcast.take_over(peer)
         session = self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders={}))
         if old is not None:
             await self._end(old)
         return session
 
-    async def view(self, stream_id: str, offer: str) -> MediaSession:
-        """Answer a WHEP offer; raises BadSdp or Full. Without a publisher the media follows when there is one."""
+    async def view(self, stream_id: str, offer: str, *, pull: bool = False) -> MediaSession:
+        """Answer a WHEP offer; raises BadSdp or Full. Without a publisher the media follows when there is one.
+
+        With ``pull`` the publisher is another worker's, and raises NotHere when it cannot be pulled from there now.
+        """
         parsed = parse_offer(offer)
+        self._room("view")
+        if pull and not await self._pipes.ready(stream_id):
+            raise NotHere("The stream cannot be brought here now.", retry_after_ms=RETRY_AFTER_MS)
         existing = self._broadcasts.get(stream_id)
         chosen = answers.choose_viewer(parsed, existing.playing if existing is not None else {})
-        self._room("view")
         broadcast = self._broadcast(stream_id)
         peer = Viewer(
             self._transport,
@@ -142,12 +146,33 @@ class Relay:
         }
         return self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders=senders))
 
+    def serve_pipe(self, stream_id: str) -> Ticket:
+        """A ticket by which another worker pulls the stream from here; raises NotHere or Full."""
+        existing = self._broadcasts.get(stream_id)
+        if existing is not None and existing.publisher is not None and not existing.publisher.announces:
+            raise NotHere("This worker pulls the stream itself.")
+        self._room("pipe")
+        broadcast = self._broadcast(stream_id)
+        peer = PipeOut(
+            self._transport,
+            self._new_id(),
+            stream_id,
+            numbers=broadcast.numbers,
+            tracks=broadcast.tracks,
+            on_connected=broadcast.joined,
+            on_keyframe_wanted=broadcast.want_keyframe,
+            on_gone=self._gone,
+        )
+        broadcast.add(peer)
+        self._opened(peer, "")
+        return peer.ticket(peer.local(self._addresses), tuple(broadcast.playing.values()))
+
     async def patch(self, session_id: str, body: str, if_match: str | None) -> PatchAnswer:
         """A trickle PATCH (204) or an ICE restart (200), as RFC 9725 §4.3 says."""
         peer = self._session(session_id)
         fragment = parse_fragment(body)
         restart = bool(fragment.ufrag and fragment.password) and fragment.ufrag != peer.remote_ufrag
-        if if_match is not None and if_match != "*" and peer.etag not in _tags(if_match):
+        if if_match is not None and if_match != "*" and peer.etag not in [tag.strip() for tag in if_match.split(",")]:
             raise PreconditionFailed("The ICE session has been replaced by a newer one.")
         if not restart:
             # Real players never send If-Match with their candidates; we need neither.
@@ -184,17 +209,17 @@ class Relay:
     @property
     def failures(self) -> int:
         """Datagrams and ticks that raised an exception: zero, always."""
-        return self._transport.media.failures + self._failures
+        return self._transport.media.failures + self._ticker.failures
 
     def viewers(self, stream_id: str) -> int:
         """How many viewers of a stream this worker serves."""
         broadcast = self._broadcasts.get(stream_id)
-        return len(broadcast.viewers) if broadcast is not None else 0
+        return broadcast.audience if broadcast is not None else 0
 
     # inside
 
     def _room(self, kind: str, *, replaced: int = 0) -> None:
-        if self._task is None:
+        if not self._ticker.running:
             raise Full("The relay is not running.", retry_after_ms=RETRY_AFTER_MS)
         if self._count[kind] - replaced >= self._max[kind]:
             raise Full("This worker serves as many media sessions as it may.", retry_after_ms=RETRY_AFTER_MS)
@@ -229,7 +254,7 @@ class Relay:
     def _gone(self, peer: Peer) -> None:
         """A peer's handshake failed or it said goodbye: ended by the next tick, outside its own task."""
         self._leaving.add(peer)
-        self._wake.set()
+        self._ticker.wake()
 
     async def _end(self, peer: Peer) -> None:
         self._leaving.discard(peer)
@@ -250,44 +275,23 @@ class Relay:
             self._past.add(broadcast.totals())
             del self._broadcasts[stream_id]
 
-    async def _run(self) -> None:
-        """Everything that is due by time."""
-        next_s = time.monotonic()
-        ticks = 0
-        while True:
-            self._wake.clear()
-            now_s = time.monotonic()
-            try:
-                for peer in list(self._leaving):
-                    await self._end(peer)
-                if now_s >= next_s:
-                    next_s = max(next_s + TICK_S, now_s)
-                    ticks += 1
-                    self._tick(ticks, now_s)
-            except Exception:
-                # One broken stream must not stop the clock of all the others. Tests assert that this never happens.
-                self._failures += 1
-                log.exception("the relay's tick failed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, next_s - time.monotonic())):
-                    await self._wake.wait()
+    async def _end_leaving(self) -> None:
+        for peer in list(self._leaving):
+            await self._end(peer)
 
     def _tick(self, ticks: int, now_s: float) -> None:
         self._transport.settle(now_s)
+        self._pipes.tick(now_s)
         for broadcast in list(self._broadcasts.values()):
             broadcast.tick(now_s)
         if ticks % 20 == 0:
             self._each_second(now_s)
 
     def _each_second(self, now_s: float) -> None:
-        self._leaving.update(peer for peer in self._sessions.values() if now_s - peer.consent_s > CONSENT_S)
+        self._leaving.update(peer for peer in self._sessions.values() if now_s - peer.consent_s > peer.consent_limit_s)
         total = Counters()
         total.add(self._past)
         for stream_id in list(self._broadcasts):
             total.add(self._broadcasts[stream_id].totals())
             self._forget_if_idle(stream_id)
         self._metrics.flush(total, self._count, strangers=self._transport.strangers)
-
-
-def _tags(if_match: str) -> list[str]:
-    return [tag.strip() for tag in if_match.split(",")]

@@ -39,3 +39,9 @@ class PreconditionFailed(StreamsError):
     """The If-Match names an ICE session that is no longer current."""
 
     code = "precondition_failed"
+
+
+class NotHere(StreamsError):
+    """The stream's media cannot be had from this worker now: ask its origin."""
+
+    code = "unavailable"

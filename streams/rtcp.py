@@ -1,7 +1,7 @@
 """RTCP: parse what peers say, build what they must hear (RFC 3550 §6, RFC 4585, REMB). Pure.
 
-Payload types: 200 SR, 201 RR, 202 SDES, 203 BYE, 205 transport feedback (1 NACK, 15 TWCC), 206 payload feedback
-(1 PLI, 4 FIR, 15 REMB).
+Payload types: 200 SR, 201 RR, 202 SDES, 203 BYE, 204 APP, 205 transport feedback (1 NACK, 15 TWCC), 206 payload
+feedback (1 PLI, 4 FIR, 15 REMB).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from struct import Struct, pack
 from typing import NamedTuple
 
-SENDER_REPORT, RECEIVER_REPORT, SDES, BYE, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 200, 201, 202, 203, 205, 206
+SENDER_REPORT, RECEIVER_REPORT, SDES, BYE, APPLICATION, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = range(200, 207)
 
 #: seconds between the NTP epoch (1900) and Unix's (1970)
 NTP_EPOCH_S = 2_208_988_800
@@ -62,7 +62,14 @@ class Bye(NamedTuple):
     ssrcs: tuple[int, ...]
 
 
-Message = SenderReport | ReportBlock | Nack | KeyframeRequest | Bye
+class Application(NamedTuple):
+    """An APP packet."""
+
+    name: bytes
+    data: bytes
+
+
+Message = Application | SenderReport | ReportBlock | Nack | KeyframeRequest | Bye
 
 
 def is_rtcp(second_byte: int) -> bool:
@@ -101,6 +108,8 @@ def _parse_one(
         messages.append(KeyframeRequest(_PAIR.unpack_from(data, position + 4)[1]))
     elif kind == PAYLOAD_FEEDBACK and count == 4 and size >= 20:
         messages.append(KeyframeRequest(_PAIR.unpack_from(data, position + 12)[0]))
+    elif kind == APPLICATION and size >= 12:
+        messages.append(Application(bytes(data[position + 8 : position + 12]), bytes(data[position + 12 : end])))
     elif kind == BYE and size >= 4 + 4 * count:
         messages.append(Bye(tuple(_PAIR.unpack_from(data, position + 4 * i)[1] for i in range(count))))
 
@@ -175,6 +184,16 @@ def build_sdes(ssrc: int, cname: str) -> bytes:
     name = cname.encode()[:255]
     chunk = pack("!IBB", ssrc, 1, len(name)) + name
     return _packet(SDES, 1, chunk + bytes(4 - len(chunk) % 4))  # at least one zero ends the chunk
+
+
+def build_bye(ssrc: int) -> bytes:
+    """Goodbye."""
+    return _packet(BYE, 1, pack("!I", ssrc))
+
+
+def build_application(ssrc: int, name: bytes, data: bytes) -> bytes:
+    """An APP packet; name of 4 bytes, data of whole words."""
+    return _packet(APPLICATION, 0, pack("!I", ssrc) + name + data)
 
 
 def build_remb(sender_ssrc: int, bits_per_second: int, ssrcs: Sequence[int]) -> bytes:

@@ -75,6 +75,27 @@ def authenticate(data: bytes, password: str) -> BindingRequest | None:
     return None
 
 
+def request(ufrag: str, password: str, transaction: bytes) -> bytes:
+    """A binding request to the agent of a ticket, which is its own credentials; with USE-CANDIDATE."""
+    user = f"{ufrag}:pipe".encode()
+    body = _ATTRIBUTE.pack(_USERNAME, len(user)) + user + bytes(-len(user) % 4) + _ATTRIBUTE.pack(_USE_CANDIDATE, 0)
+    covered = struct.pack("!HH", _REQUEST, len(body) + _INTEGRITY_BYTES) + _MAGIC + transaction + body
+    return covered + _ATTRIBUTE.pack(_INTEGRITY, 20) + hmac.digest(password.encode(), covered, "sha1")
+
+
+def is_success(data: bytes, transaction: bytes, password: str) -> bool:
+    """Whether this is the authentic response to our request."""
+    if data[:2] != b"\x01\x01" or data[8:20] != transaction:
+        return False
+    position = data.find(_ATTRIBUTE.pack(_INTEGRITY, 20), _HEADER_BYTES)
+    if position < 0:
+        return False
+    length = position + _INTEGRITY_BYTES - _HEADER_BYTES
+    covered = data[:2] + length.to_bytes(2, "big") + data[4:position]
+    digest = hmac.digest(password.encode(), covered, "sha1")
+    return hmac.compare_digest(digest, data[position + 4 : position + _INTEGRITY_BYTES])
+
+
 def success(request: BindingRequest, address: Any, password: str) -> bytes:
     """The binding response: it tells the peer the address we see it at."""
     # A dual-stack socket sees IPv4 peers as ::ffff:192.0.2.1; they know themselves without.

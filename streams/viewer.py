@@ -67,6 +67,9 @@ class Viewer(Peer):
         """Another path may carry segmented sends where the last one did not."""
         self.segmented = True
 
+    def codecs_changed(self) -> None:
+        """Another codec begins: an end that was told all of them by SDP knows."""
+
     def starts(self, kind: str, sequence: int) -> None:
         """Fix the first number this viewer gets of a kind, and the offset that keeps it clear of the wrap."""
         if kind not in self.first:
@@ -101,6 +104,8 @@ class Viewer(Peer):
             elif isinstance(message, rtcp.KeyframeRequest):
                 self.counters.keyframes_asked += 1
                 self._on_keyframe_wanted()
+            else:
+                self.told(message)
 
     def _nacked(self, nack: rtcp.Nack) -> None:
         track = next((each for each in self._tracks.values() if each.ssrc == nack.media_ssrc), None)

@@ -126,7 +126,7 @@ async def test_silence_is_told_and_so_is_the_return(
 async def test_sessions_without_consent_are_freed(
     relay: Relay, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.relay.CONSENT_S", 1.0)
+    monkeypatch.setattr("streams.peer.Peer.consent_limit_s", 1.0)
     await relay.view("s1", VIEW)  # never sends a thing
     session = await relay.publish("s1", PUBLISH)
     prober = Prober(relay)

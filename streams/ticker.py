@@ -1,0 +1,66 @@
+"""The relay's clock: calls what is due every 50 ms, or at once when woken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+#: seconds between two looks at everything that is due
+TICK_S = 0.05
+
+
+class Ticker:
+    """One task; an exception in what it calls is logged and counted, and the clock goes on."""
+
+    def __init__(self, on_wake: Callable[[], Awaitable[None]], on_tick: Callable[[int, float], None]) -> None:
+        self._on_wake = on_wake
+        self._on_tick = on_tick
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self.failures = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not closed."""
+        return self._task is not None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    def wake(self) -> None:
+        """Call ``on_wake`` soon."""
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Stop; safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        next_s = time.monotonic()
+        ticks = 0
+        while True:
+            self._wake.clear()
+            now_s = time.monotonic()
+            try:
+                await self._on_wake()
+                if now_s >= next_s:
+                    next_s = max(next_s + TICK_S, now_s)
+                    ticks += 1
+                    self._on_tick(ticks, now_s)
+            except Exception:
+                # One broken stream must not stop the clock of all the others. Tests assert that this never happens.
+                self.failures += 1
+                log.exception("the relay's tick failed")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, next_s - time.monotonic())):
+                    await self._wake.wait()

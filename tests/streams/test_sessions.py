@@ -137,7 +137,7 @@ async def test_sessions_without_consent_are_freed(
         {},
         {},
         {},
-        {"publish": 0, "view": 0},
+        {"publish": 0, "view": 0, "pipe": 0},
     )
     prober.socket.close()
 

@@ -102,7 +102,8 @@ async def host_a_show(page: Page, api: Api, url: str) -> None:
     for field, value in (("title", "Blue mug"), ("price", "12.50"), ("units", "8"), ("limit", "2")):
         await page.get_by_test_id(f"deal-{field}").fill(value)
     await page.get_by_test_id("deal-open").click()
-    await page.get_by_test_id("board-state").first.wait_for()
+    # announced first, open a moment later: only then it sells
+    await page.locator("[data-testid=board-state][data-state=open]").first.wait_for(state="attached")
     deals = (await api.call("GET", f"/api/v1/streams/{stream_id}/deals")).body["items"]
     for name in ("Ada", "Bram", "Chloé"):
         await buy(api, await api.guest(name), stream_id, deals[0]["id"])
@@ -119,6 +120,8 @@ async def take_studio(browser: Browser, api: Api, url: str) -> None:
         page = await page_of(browser, size)
         await host_a_show(page, api, url)
         await page.wait_for_function("() => document.querySelectorAll('[data-testid=order-row]').length >= 3")
+        if await page.get_by_test_id("tab-show").is_visible():
+            await page.get_by_test_id("tab-show").click()
         await page.evaluate("() => scrollTo(0, 0)")
         await take(page, f"studio-{size}")
         await page.context.close()

@@ -133,7 +133,9 @@ class BanWatch:
         watched = self._watched.get(stream_id) or await self._open(stream_id)
         now_s = watched.asked_s = asyncio.get_running_loop().time()
         until_ms: int | None = watched.until_ms(user_id)
-        if watched.bans is None or now_s - watched.read_s > STALE * REFRESH_S:
+        # Whoever seems to be banned is asked about, too: nobody tells us of a ban that was lifted.
+        suspect = until_ms is not None and until_ms > self._now_ms()
+        if suspect or watched.bans is None or now_s - watched.read_s > STALE * REFRESH_S:
             until_ms = await self._chat.ban_until(stream_id, user_id)
         if until_ms is not None and until_ms > self._now_ms():
             raise Problem("banned", "You are banned from this stream.")
@@ -202,7 +204,7 @@ class BanWatch:
                 sessions -= {s for s in sessions if not self._lives(s)}
                 if not sessions:
                     del watched.sessions[user_id]
-            if not watched.sessions and now_s - watched.asked_s > IDLE_S:
+            if not watched.sessions and not watched.room.viewers and now_s - watched.asked_s > IDLE_S:
                 self._forget(stream_id)
 
     async def _refresh(self, now_s: float) -> None:
@@ -218,6 +220,7 @@ class BanWatch:
             return
         for one, bans in zip(watched.values(), found, strict=True):
             one.take(bans, now_s)
+            one.room.close_banned(one.bans or {}, self._now_ms())
 
     async def _end_banned(self) -> None:
         now_ms = self._now_ms()

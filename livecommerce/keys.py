@@ -13,6 +13,9 @@ Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a 
 ``lc:{s}:home``
     String: the id of the worker whose relay carries the stream's media. Written by the first WHIP or WHEP request,
     kept while that worker lives (viewers stay attached to it when the host reconnects), removed at the stream's end.
+``lc:{s}:pipe:<number>``
+    String with a TTL of 10 s, read once: the ticket (msgpack, with the keys) by which one worker pulls the stream's
+    media from its home.
 ``lc:worker:<id>``
     String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
 ``lc:workers``
@@ -48,6 +51,11 @@ def presence(stream_id: str) -> str:
 def worker(worker_id: str) -> str:
     """Private address of a live worker."""
     return f"lc:worker:{worker_id}"
+
+
+def pipe(stream_id: str, number: str) -> str:
+    """A ticket on its way from the stream's home to another worker."""
+    return f"lc:{{{stream_id}}}:pipe:{number}"
 
 
 def home(stream_id: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +21,8 @@ from livecommerce.bus import Bus
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import Item
 from livecommerce.member import Member
-from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, offset_of, split_slot
+from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, is_talk, offset_of, split_slot
+from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
 from livecommerce.told import for_those_here, released_deal
@@ -49,6 +50,8 @@ class Room:
         self.emptied_s = asyncio.get_running_loop().time()
         #: what waits to be sent, and the joined viewers it is sent to
         self.tick = Tick()
+        #: what everybody who joins is told
+        self.snapshot = Snapshot()
         #: an offset the room is said to have reached, seen by the hub's check
         self.suspected = 0
         #: told of each ban: who holds the room has more to end than connections (user id, until when or ``None``)
@@ -87,6 +90,7 @@ class Room:
     def _start_anew(self, page: Page) -> None:
         self.epoch, self.position, self._loaded = page.epoch, page.top, True
         self.suspected = 0
+        self.snapshot.touch()
         self.ring.reset(page.events)
         self.ended = any(is_end(item.json) for item in page.events)
         self._accept_early()
@@ -136,6 +140,13 @@ class Room:
                     del self._by_address[address]
         self.emptied_s = asyncio.get_running_loop().time()
 
+    def close_banned(self, bans: Mapping[str, int], now_ms: int) -> None:
+        """Close who is banned now (until when, ms, by user id): a ban's own event may have been missed."""
+        for user_id in bans.keys() & {m.user_id for m in self.members()} if bans else ():
+            if bans[user_id] > now_ms:
+                for member in list(self._by_address.get(f"user:{user_id}", ())):
+                    member.close(CloseCode.BANNED)
+
     # what the bus says
 
     def on_message(self, message: bytes) -> None:
@@ -148,6 +159,8 @@ class Room:
             metrics.EVENTS.labels("latest").inc()
             slot, rest = split_slot(body)
             self.tick.show(slot, Item(rest))
+            if slot.startswith("stock:"):
+                self.snapshot.touch()
         elif kind == b"p":
             metrics.EVENTS.labels("private").inc()
             self._private(body)
@@ -195,7 +208,9 @@ class Room:
         self.position = item.offset
         self.ring.add(item)
         self.tick.add(item)
-        self.ended = self.ended or is_end(item.json)
+        if not is_talk(item.json):
+            self.snapshot.touch()
+            self.ended = self.ended or is_end(item.json)
         if self.on_released is not None and (deal_id := released_deal(item.json)) is not None:
             self.on_released(self.stream_id, deal_id)
 

@@ -35,6 +35,11 @@ def is_end(event: bytes) -> bool:
     return event.startswith(b',"type":"stream.ended"', event.index(b","))
 
 
+def is_talk(event: bytes) -> bool:
+    """Whether a numbered event's JSON changes nothing but the chat."""
+    return event.startswith((b',"type":"chat.', b',"type":"announcement"'), event.index(b","))
+
+
 def split_slot(body: bytes) -> tuple[str, bytes]:
     """A latest-only message's slot, and the event without it."""
     # Inside a JSON string a quote is escaped, so the first bare `,"type":"` ends the slot.

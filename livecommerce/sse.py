@@ -39,7 +39,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     if not STREAM_ID.fullmatch(stream_id):
         raise Problem("stream_not_found", "There is no such stream.")
     visit = await admission(context, stream_id, identity)
-    await refuse_banned(visit)
+    await refuse_banned(request, visit)
     epoch, offset = _position(request)
     transport = request.transport
     if transport is None:
@@ -64,7 +64,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     try:
         # Again, now that a ban would reach us: one may have come in between.
-        await refuse_banned(visit)
+        await refuse_banned(request, visit)
         response.enable_chunked_encoding()
         await response.prepare(request)
         lost = epoch is not None and not arrival.recovered

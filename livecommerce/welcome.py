@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -12,9 +13,12 @@ from deals.models import Deal, Order, OrderState, Product
 from livecommerce.auth import Grant, Identity
 from livecommerce.commands import Visit
 from livecommerce.context import Context
-from livecommerce.http.resources import PublicStream, public_stream
+from livecommerce.http.access import BANS
+from livecommerce.http.resources import PublicStream, base_url, urls_of
 from livecommerce.hub import Arrival
 from livecommerce.problems import Problem
+from livecommerce.snapshot import RoomState
+from streams.models import Stream
 
 #: ids go into keys between braces, so a brace in an id would move the key to another cluster slot
 STREAM_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
@@ -49,28 +53,28 @@ class Welcome(msgspec.Struct, frozen=True):
 
 async def admission(context: Context, stream_id: str, identity: Identity) -> Visit:
     """The visit of a bearer to a stream; raises ``stream_not_found``, ``forbidden``, ``stream_ended``."""
-    stream = await context.streams.get(stream_id)
+    room = context.hub.room(stream_id)
+    state = None if room is None else room.snapshot.current()
+    stream = await context.streams.get(stream_id) if state is None else state.stream
     visit = Visit(context, stream_id, stream.host.id, identity)
     if not visit.may(Grant.WATCH) and not visit.may(Grant.HOST):
         raise Problem("forbidden", "Your token does not allow watching this stream.")
-    if stream.state == "ended":
-        raise Problem("stream_ended", "The stream has ended.")
+    _refuse_ended(stream)
     return visit
 
 
-async def refuse_banned(visit: Visit) -> None:
+async def refuse_banned(request: web.Request, visit: Visit) -> None:
     """Raise ``banned``. Asked *after* arriving in the room: a ban from then on closes the connection by itself."""
-    if await visit.context.chat.ban_until(visit.stream_id, visit.identity.user_id) is not None:
-        raise Problem("banned", "You are banned from this stream.")
+    await request.app[BANS].refuse(visit.stream_id, visit.identity.user_id)
 
 
 async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
     """The state of everything, read after the arrival: the events that follow it bring it up to date."""
-    await refuse_banned(visit)
+    await refuse_banned(request, visit)
     context, identity = visit.context, visit.identity
-    stream = await context.streams.get(visit.stream_id)
-    if stream.state == "ended":
-        raise Problem("stream_ended", "The stream has ended.")
+    state = await arrival.room.snapshot.get(lambda: _read_state(context, visit.stream_id))
+    stream = state.stream
+    _refuse_ended(stream)
     can = [g.value for g in (Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST, Grant.MODERATE) if visit.may(g)]
     return Welcome(
         user=User(identity.user_id, identity.name, visit.roles, can),
@@ -78,11 +82,36 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
         offset=arrival.offset,
         recovered=arrival.recovered,
         server_ms=context.clock.now_ms(),
-        stream=await public_stream(request, stream),
-        deals=await context.deals.deals(visit.stream_id),
-        products=await context.deals.products(visit.stream_id),
+        stream=PublicStream(
+            id=stream.id,
+            title=stream.title,
+            state=stream.state,
+            host=stream.host,
+            created_ms=stream.created_ms,
+            viewers=state.viewers,
+            pinned=state.pinned,
+            urls=urls_of(stream.id, base_url(request)),
+        ),
+        deals=state.deals,
+        products=state.products,
         orders=await _open_orders(visit),
     )
+
+
+async def _read_state(context: Context, stream_id: str) -> RoomState:
+    stream, viewers, pinned, deals, products = await asyncio.gather(
+        context.streams.get(stream_id),
+        context.presence.count(stream_id),
+        context.deals.pinned(stream_id),
+        context.deals.deals(stream_id),
+        context.deals.products(stream_id),
+    )
+    return RoomState(stream, viewers, pinned, deals, products)
+
+
+def _refuse_ended(stream: Stream) -> None:
+    if stream.state == "ended":
+        raise Problem("stream_ended", "The stream has ended.")
 
 
 async def _open_orders(visit: Visit) -> list[Order]:

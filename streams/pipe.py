@@ -121,7 +121,7 @@ class PipeIn(Publisher):
     announces = False
 
     def __init__(
-        self, transport: PipeTransport, session_id: str, stream_id: str, ticket: Ticket, *, on_over: Callable[[], None],
+        self, transport: PipeTransport, session_id: str, stream_id: str, ticket: Ticket, *, on_up: Callable[[], None], on_over: Callable[[], None],
         **options: Any,
     ) -> None:  # fmt: skip
         codecs = unpack_codecs(ticket.codecs)
@@ -129,6 +129,7 @@ class PipeIn(Publisher):
         chosen = {kind: each for kind, each in sections(playing).items() if each.formats} or sections({})
         super().__init__(transport, session_id, stream_id, chosen, on_gone=lambda _: on_over(), **options)
         transport.pipe = self
+        self._on_up = on_up
         self._ticket = ticket
         self._orientation_ids = {"audio": 0, "video": ORIENTATION_ID}
         self.clock = HostClock(tuple(kind for kind in chosen if chosen[kind].formats) or ("audio", "video"))
@@ -168,6 +169,7 @@ class PipeIn(Publisher):
             if self.address is None:
                 self.address = address
                 self.transport.move(self, address)
+                self._on_up()
 
     def told(self, message: rtcp.Message) -> None:
         """The origin tells the codecs, or says goodbye."""

@@ -22,7 +22,7 @@ from streams.pipe_ticket import Ticket
 log = logging.getLogger(__name__)
 
 #: seconds the first viewer waits for a pipe; then it is served elsewhere
-FIRST_TICKET_S = 2.0
+FIRST_ANSWER_S = 1.5
 #: seconds between two questions for the origin
 RETRY_S = 0.5
 #: seconds without a viewer after which a pipe is closed
@@ -58,6 +58,10 @@ class Pipes:
         self._on_ended = on_ended
         self._pullers: dict[str, _Puller] = {}
 
+    def pull_by(self, exchange: PipeExchange) -> None:
+        """Pull by this exchange from now on."""
+        self._exchange = exchange
+
     async def ready(self, stream_id: str) -> bool:
         """Whether the stream is pulled here, beginning to if need be."""
         if self._exchange is None:
@@ -73,7 +77,7 @@ class Pipes:
         """Whether there is a puller for the stream."""
         return stream_id in self._pullers
 
-    def _open(self, stream_id: str, ticket: Ticket, on_over: Callable[[], None]) -> PipeIn:
+    def _open(self, stream_id: str, ticket: Ticket, on_up: Callable[[], None], on_over: Callable[[], None]) -> PipeIn:
         broadcast = self._broadcast(stream_id)
         transport = PipeTransport(self._bind_host, 0)
         transport.open()
@@ -82,6 +86,7 @@ class Pipes:
             self._new_id(),
             stream_id,
             ticket,
+            on_up=on_up,
             on_over=on_over,
             tracks=broadcast.tracks,
             on_packet=broadcast.packet,
@@ -114,7 +119,7 @@ class _Puller:
         self,
         stream_id: str,
         exchange: PipeExchange,
-        open_pipe: Callable[[str, Ticket, Callable[[], None]], PipeIn],
+        open_pipe: Callable[[str, Ticket, Callable[[], None], Callable[[], None]], PipeIn],
         broadcast: Callable[[str], Broadcast],
         on_ended: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -134,8 +139,8 @@ class _Puller:
         return self._task.done()
 
     async def ready(self) -> bool:
-        """Whether there was a ticket, within :data:`FIRST_TICKET_S`."""
-        await asyncio.wait([self._first], timeout=FIRST_TICKET_S)
+        """Whether the origin answered through the pipe, within :data:`FIRST_ANSWER_S`: else UDP does not pass."""
+        await asyncio.wait([self._first], timeout=FIRST_ANSWER_S)
         return self._first.done() and self._first.result()
 
     async def aclose(self) -> None:
@@ -180,10 +185,10 @@ class _Puller:
 
     async def _pull(self, ticket: Ticket) -> None:
         self._over.clear()
-        pipe = self.pipe = self._open(self._stream_id, ticket, self._over.set)
+        pipe = self.pipe = self._open(self._stream_id, ticket, lambda: self._settle(True), self._over.set)
         broadcast = self._broadcast(self._stream_id)
         broadcast.take_over(pipe)
-        self._settle(True)
+        pipe.keep(time.monotonic())
         watched_s = time.monotonic()
         try:
             while not self._over.is_set() and time.monotonic() - watched_s < IDLE_S:

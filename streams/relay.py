@@ -146,6 +146,10 @@ class Relay:
         }
         return self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders=senders))
 
+    def pull_by(self, exchange: PipeExchange) -> None:
+        """Pull streams of other workers by this exchange."""
+        self._pipes.pull_by(exchange)
+
     def serve_pipe(self, stream_id: str) -> Ticket:
         """A ticket by which another worker pulls the stream from here; raises NotHere or Full."""
         existing = self._broadcasts.get(stream_id)

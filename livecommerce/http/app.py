@@ -10,7 +10,7 @@ from aiohttp import web
 from livecommerce import sse, ws
 from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT, Context
-from livecommerce.http import health, media, pages, schema
+from livecommerce.http import health, media, pages, pipes, schema
 from livecommerce.http.access import BANS, GATE, Gate
 from livecommerce.http.api import claims, deals, guest, orders, products, streams, waitlist
 from livecommerce.http.bodies import MAX_SDP_BYTES
@@ -80,6 +80,8 @@ def build_app(context: Context) -> web.Application:
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
     app.add_routes([*ws.routes(), *sse.routes(), *schema.routes([*ENDPOINTS, *ROOMS]), *pages.routes()])
     app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
+    app.add_routes([web.post("/internal/streams/{stream_id}/pipes/{number}", pipes.serve)])
+    context.relay.pull_by(pipes.PipeTickets(context, app[PROXY]))
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ from livecommerce.http.hops import HOP
 from livecommerce.http.proxy import PROXY, OwnerUnreachable
 from livecommerce.http.turn import ice_server_links
 from livecommerce.problems import Problem
+from streams.relay_errors import NotHere
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,12 @@ async def view(request: web.Request) -> web.Response:
     if stream.state == "created":
         # Never a 400: players in the field change their mode on one (webrtc-player).
         raise Problem("not_live", "The stream has not started yet.")
-    return await _at_home(request, stream.id, lambda: _answer(request, identity, offer))
+    return await _at_home(
+        request,
+        stream.id,
+        lambda: _answer(request, identity, offer),
+        lambda: _answer(request, identity, offer, pull=True),
+    )
 
 
 async def patch(request: web.Request) -> web.Response:
@@ -93,12 +100,12 @@ async def _offer(request: web.Request) -> str:
     return offer
 
 
-async def _answer(request: web.Request, identity: Identity, offer: str) -> web.Response:
-    """Answer the offer here."""
+async def _answer(request: web.Request, identity: Identity, offer: str, *, pull: bool = False) -> web.Response:
+    """Answer the offer here; with ``pull`` the media comes from the stream's home."""
     context = request.app[CONTEXT]
     mode, stream_id = _mode(request), request.match_info["stream_id"]
-    start = context.relay.publish if mode == "whip" else context.relay.view
-    session = await start(stream_id, offer)
+    relay = context.relay
+    session = await (relay.publish(stream_id, offer) if mode == "whip" else relay.view(stream_id, offer, pull=pull))
     if mode == "whep":
         # The token may expire while its bearer watches; a ban ends the session wherever it is.
         await request.app[BANS].attach(stream_id, identity.user_id, session.id)
@@ -111,14 +118,22 @@ async def _answer(request: web.Request, identity: Identity, offer: str) -> web.R
     return web.Response(status=201, body=session.answer.encode(), content_type=SDP, headers=headers)
 
 
-async def _at_home(request: web.Request, stream_id: str, here: Callable[[], Awaitable[web.Response]]) -> web.Response:
-    """Answer at the stream's home: here, or by passing the request on."""
+async def _at_home(
+    request: web.Request,
+    stream_id: str,
+    here: Callable[[], Awaitable[web.Response]],
+    pulled: Callable[[], Awaitable[web.Response]] | None = None,
+) -> web.Response:
+    """Answer at the stream's home: here; where its media can be pulled from there; or by passing the request on."""
     context = request.app[CONTEXT]
     if request.get(HOP) is not None:
         return await here()  # a sibling settled it: never pass on twice
     home, address = await placement.home_of(context, stream_id)
     if home == context.worker_id:
         return await here()
+    if pulled is not None:
+        with contextlib.suppress(NotHere):
+            return await pulled()
     try:
         return await request.app[PROXY].forward(request, address, await read_body(request, MAX_SDP_BYTES))
     except OwnerUnreachable as error:

@@ -28,7 +28,7 @@ from livecommerce.limits import Limits, Rate
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings
 from livecommerce.workers import WorkerDirectory
-from streams.relay_errors import BadSdp, SessionNotFound
+from streams.relay_errors import BadSdp, NotHere, SessionNotFound
 from streams.service import StreamService
 
 SECRET = "a-secret-of-the-tests-with-32-bytes-at-least"
@@ -78,8 +78,13 @@ class FakeRelay:
         """WHIP."""
         return self._session("publish", stream_id, offer)
 
-    async def view(self, stream_id: str, offer: str) -> FakeSession:
+    def pull_by(self, exchange: object) -> None:
+        """Pulls nothing: every viewer is passed on to the stream's home."""
+
+    async def view(self, stream_id: str, offer: str, *, pull: bool = False) -> FakeSession:
         """WHEP."""
+        if pull:
+            raise NotHere("This relay pulls nothing.")
         return self._session("view", stream_id, offer)
 
     def _session(self, kind: str, stream_id: str, offer: str) -> FakeSession:

@@ -38,13 +38,14 @@ class DealCard extends HTMLElement {
     this.left = h("span", { class: "deal-left", testid: "deal-left" });
     this.hint = h("span", { class: "deal-hint" });
     this.bar = h("div", { class: "stock", aria: { hidden: "true" } }, h("i"));
+    this.stock = h("div", { class: "deal-stock" }, this.bar, h("p", {}, this.left, this.hint));
     this.buy = h("button", { class: "buy", testid: "deal-buy", type: "button", onclick: () => this.#buy() });
     this.note = h("refusal-note", { testid: "refusal" });
     this.card = h(
       "section",
       { class: "deal-card", testid: "deal-card", aria: { label: t("deal") } },
       h("div", { class: "deal-top" }, this.art, h("div", { class: "deal-words" }, this.heading, this.price), this.ring),
-      h("div", { class: "deal-stock" }, this.bar, h("p", {}, this.left, this.hint)),
+      this.stock,
       this.buy,
     );
     this.append(this.card, this.note);
@@ -89,7 +90,9 @@ class DealCard extends HTMLElement {
     this.card.dataset.state = deal.state;
     this.card.dataset.deal = deal.id;
     this.ring.run(spanOf(deal), this.store.clock);
-    show(this.ring, ["open", "sold_out", "scheduled"].includes(deal.state));
+    const running = ["open", "sold_out", "scheduled"].includes(deal.state);
+    show(this.ring, running);
+    show(this.stock, running); // what is left of a deal that is over can no longer be bought
     cssVar(this.bar, "--share", String(deal.stock ? deal.left / deal.stock : 0));
     const almost = deal.state === "open" && deal.left <= Math.max(1, Math.floor(deal.stock * ALMOST)) && deal.left < deal.stock;
     this.bar.dataset.almost = String(almost);

@@ -105,7 +105,8 @@ class OrderPanel extends HTMLElement {
           row("receipt.when", timeOfDay(order.paid_ms ?? this.store.clock.now())),
           row("receipt.number", order.id.split(".").at(-1)),
         ),
-        h("button", { class: "quiet", testid: "receipt-done", type: "button", onclick: () => this.#dismiss(order.id) }, t("done")),
+        h("small", { class: "order-simulated" }, t("pay.simulated")),
+        h("button", { class: "primary", testid: "receipt-done", type: "button", onclick: () => this.#dismiss(order.id) }, t("done")),
       ),
     );
   }

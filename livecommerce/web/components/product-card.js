@@ -27,10 +27,13 @@ class ProductCard extends HTMLElement {
   follow(store) {
     this.store = store;
     store.addEventListener("products", () => this.#draw());
+    store.addEventListener("deals", () => this.#draw());
   }
 
   #draw() {
-    const product = this.store.pinned;
+    const pinned = this.store.pinned;
+    const onSale = [...this.store.deals.values()].some((deal) => deal.product_id === pinned?.id && ["open", "sold_out"].includes(deal.state));
+    const product = onSale ? null : pinned; // the deal's own card shows it, at the deal's price
     show(this, product !== null);
     if (this.sheet.open) this.#list();
     if (!product) return;

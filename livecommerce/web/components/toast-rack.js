@@ -5,7 +5,8 @@ import { t } from "../ui/i18n.js";
 
 const EVERY_MS = 1_200;
 const STAYS_MS = 4_500;
-const MAX_SHOWN = 2;
+/** A second toast would lie over the chat where the picture fills the screen. */
+const maxShown = () => (matchMedia("(min-width: 900px)").matches ? 2 : 1);
 
 class ToastRack extends HTMLElement {
   #waiting = [];
@@ -42,7 +43,7 @@ class ToastRack extends HTMLElement {
   #show(words) {
     const toast = h("div", { class: "toast", testid: "toast" }, icon("bag"), h("span", {}, words));
     this.append(toast);
-    while (this.children.length > MAX_SHOWN) this.firstChild.remove();
+    while (this.children.length > maxShown()) this.firstChild.remove();
     setTimeout(() => toast.classList.add("leaving"), STAYS_MS - 300);
     setTimeout(() => toast.remove(), STAYS_MS);
   }

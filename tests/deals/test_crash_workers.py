@@ -1,0 +1,154 @@
+"""Workers and their Valkey killed at random in a sale: every yes is there, every question has one truth."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from deals.errors import LimitReached, SoldOut
+from deals.models import Buyer, Deal
+from deals.payments import SimulatedPayments
+from deals.reconcile import reconcile
+from deals.service import DealService
+from livecommerce.ids import new_id
+from livecommerce.scripting import ScriptRunner
+from tests.deals.helpers import check_books, now_ms, open_deal, until
+from tests.deals.test_crash import MortalValkey
+
+ROUNDS, SOAK_ROUNDS = 3, 1000
+WORKERS = 2
+KILLS = 4
+
+
+class Crew:
+    """Worker processes that are started again when they were killed."""
+
+    def __init__(self, valkey: MortalValkey, deal: Deal, folder: Path) -> None:
+        self._valkey, self._deal, self._folder = valkey, deal, folder
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._started = 0
+
+    def start(self, place: int) -> None:
+        self._started += 1
+        name = f"w{self._started}"
+        words = (str(self._valkey.socket), self._deal.stream_id, self._deal.id, name, str(self._folder / "diary"))
+        self._processes[place] = subprocess.Popen(
+            [sys.executable, "-m", "tests.deals.crash_worker", *words],
+            cwd=Path(__file__).parents[2],
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self, place: int) -> None:
+        process = self._processes.pop(place)
+        process.kill()
+        process.wait()
+
+    def kill_all(self) -> None:
+        for place in list(self._processes):
+            self.kill(place)
+
+    def diary(self) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+        """What was asked, and what was answered yes."""
+        path = self._folder / "diary"
+        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        asked = {(w[1], w[2]) for w in lines if w[0] == "ask"}
+        return asked, {(w[1], w[2]): w[3] for w in lines if w[0] == "yes"}
+
+
+async def one_round(folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    valkey = MortalValkey(folder)
+    valkey.start()
+    client = Redis.from_url(f"unix://{valkey.socket}", retry=Retry(NoBackoff(), 0))
+    payments = SimulatedPayments(client, development=True)
+    service = DealService(client, ScriptRunner(client), payments, now_ms=now_ms, new_id=new_id)
+    stock = chance.choice([200, 2_000, 100_000])
+    deal = await open_deal(service, new_id("s"), stock=stock, hold_s=chance.choice([1, 3600]), duration_s=3600)
+    crew = Crew(valkey, deal, folder)
+    try:
+        for place in range(WORKERS):
+            crew.start(place)
+        await until(lambda: len(crew.diary()[1]) >= 50, within_s=60)
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.random() * 0.2)  # when a crash comes is chance: this is the dice, not a wait
+            victims = chance.choice(["worker", "valkey", "both"])
+            if victims != "valkey":
+                crew.kill(place := chance.randrange(WORKERS))
+            if victims != "worker":
+                await asyncio.to_thread(valkey.kill)
+                await asyncio.to_thread(valkey.start)
+            if victims != "valkey":
+                crew.start(place)
+            await _until_asked(crew, len(crew.diary()[0]) + 20)
+        crew.kill_all()
+        await _judge(client, service, deal, *crew.diary())
+    finally:
+        crew.kill_all()
+        await service.aclose()
+        await client.aclose()
+        valkey.kill()
+
+
+async def _until_asked(crew: Crew, count: int) -> None:
+    await until(lambda: len(crew.diary()[0]) > count, within_s=60)
+
+
+async def _judge(
+    client: Redis,
+    service: DealService,
+    deal: Deal,
+    asked: set[tuple[str, str]],
+    yes: dict[tuple[str, str], str],
+) -> None:
+    await check_books(service, deal)
+    orders, differences = await reconcile(service._store, deal.stream_id)
+    assert differences == []
+    assert orders >= len(yes) >= 50
+
+    async def truth(user: str, key: str) -> str | None:
+        try:
+            return (await service.claim(deal.stream_id, deal.id, buyer=Buyer(user, "n"), units=1, key=key)).id
+        except (SoldOut, LimitReached):
+            return None
+
+    keys = sorted(asked)
+    first = await asyncio.gather(*(truth(*key) for key in keys))
+    again = await asyncio.gather(*(truth(*key) for key in keys))
+    for key, one, two in zip(keys, first, again, strict=True):
+        assert one == yes.get(key, one), f"{key} was answered {yes[key]} and finds {one}"
+        assert one is None or one == two, f"{key} finds {one} and then {two}"
+    placed = [order_id for order_id in first if order_id is not None]
+    assert len(set(placed)) == len(placed)
+    for order_id in placed:
+        captures = await client.hget(SimulatedPayments.books(order_id), "captures")
+        assert captures in (None, b"1")
+    assert (await reconcile(service._store, deal.stream_id))[1] == []
+    await check_books(service, deal)
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+async def test_killed_workers_and_valkeys_lose_and_double_nothing(tmp_path: Path, round_: int) -> None:
+    await one_round(tmp_path, round_)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(24 * 3600)
+async def test_a_thousand_rounds_of_killed_workers_and_valkeys(tmp_path: Path) -> None:
+    first = int(os.environ.get("CRASH_SEED", str(ROUNDS)))
+    for seed in range(first, first + int(os.environ.get("CRASH_ROUNDS", str(SOAK_ROUNDS)))):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        try:
+            await one_round(folder, seed)
+        except BaseException as error:
+            error.add_note(f"round with seed {seed}")
+            raise

@@ -182,6 +182,8 @@ class DealSpec(Struct, frozen=True, forbid_unknown_fields=True):
     description: Description | None = None
     compare_at: Money | None = None
     opens_at_ms: TimeMs | None = None
+    #: the host is told once so many units are left; by default a tenth of the stock
+    low_stock: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
 
     def __post_init__(self) -> None:
         _check_compare_at(self.price, self.compare_at)
@@ -232,6 +234,34 @@ class Order(Struct, frozen=True, omit_defaults=True):
     held_until_ms: int
     placed_ms: int
     paid_ms: int | None = None
+
+
+class Summary(Struct, frozen=True):
+    """How a deal went; ``sold_out_…`` is about the first time that no unit was left, None if that never was."""
+
+    deal_id: str
+    state: DealState
+    stock: int
+    left: int
+    held: int
+    sold: int
+    #: of what is paid and not refunded
+    revenue: Money
+    sold_out_at_ms: int | None
+    sold_out_after_ms: int | None
+    units_per_second: float | None
+
+
+def summary_of(deal: Deal, sold_out_at_ms: int | None) -> Summary:
+    """A deal's summary, from its counters and the moment it first sold out."""
+    after_ms = None if sold_out_at_ms is None or deal.opens_at_ms is None else sold_out_at_ms - deal.opens_at_ms
+    return Summary(
+        *(deal.id, deal.state, deal.stock, deal.left, deal.held, deal.sold),
+        Money(deal.sold * deal.price.amount, deal.price.currency),
+        sold_out_at_ms,
+        after_ms,
+        None if after_ms is None else round(deal.stock * 1000 / max(1, after_ms), 3),
+    )
 
 
 class Place(Struct, frozen=True):

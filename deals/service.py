@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from deals import keys, metrics
 from deals.buyer_orders import orders_of
 from deals.cashier import Cashier
+from deals.checks import check_deal, check_limit, check_user, clean
 from deals.claims import ClaimDesk
-from deals.errors import DealNotFound, Invalid, KeyRequired, OrderNotFound, SoldOut
+from deals.errors import Invalid, KeyRequired, OrderNotFound, SoldOut
 from deals.lane import ClaimLanes
-from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Product, ProductSpec
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Product, ProductSpec, Summary
 from deals.payments import PaymentProvider
 from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
 from deals.showcase import Showcase
@@ -26,8 +27,6 @@ from deals.waitlist import WaitingList
 MOST_UNFINISHED = 200
 #: deals that a list shows: the newest
 MOST_LISTED = 100
-#: entries in one answer of a list
-MOST_ITEMS = 500
 #: how far ahead a deal's end may be moved
 MOST_AHEAD_MS = 86_400_000
 #: units of one claim; a deal's own limit is at most this
@@ -122,8 +121,13 @@ class DealService:
 
     async def deal(self, stream_id: str, deal_id: str) -> Deal:
         """One deal as it is now."""
-        _check_deal(stream_id, deal_id)
+        check_deal(stream_id, deal_id)
         return await self._store.deal(stream_id, deal_id)
+
+    async def summary(self, stream_id: str, deal_id: str) -> Summary:
+        """How a deal went: units, revenue, when and how fast it sold out."""
+        check_deal(stream_id, deal_id)
+        return await self._store.summary(stream_id, deal_id)
 
     async def deals(self, stream_id: str) -> list[Deal]:
         """The stream's newest :data:`MOST_LISTED` deals, newest first."""
@@ -179,12 +183,12 @@ class DealService:
         key finds the truth. All the buyer's connections are told of a new order, but not one that calls itself
         ``origin``: it hears it from us.
         """
-        _check_deal(stream_id, deal_id)
+        check_deal(stream_id, deal_id)
         if not _KEY.match(key):
             raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
         if not 1 <= units <= MOST_UNITS:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
-        buyer = _clean(buyer)
+        buyer = clean(buyer)
         if self._board.answers(stream_id, deal_id, buyer.id, key):
             metrics.CLAIMS.labels("sold_out").inc()
             raise SoldOut(CLAIM_SENTENCES[SoldOut])
@@ -196,18 +200,18 @@ class DealService:
 
     async def join_waitlist(self, stream_id: str, deal_id: str, *, buyer: Buyer) -> Place:
         """Wait for a unit of a sold-out deal; it comes as ``waitlist.offer``, a held order."""
-        _check_deal(stream_id, deal_id)
-        return await self._waiting.join(stream_id, deal_id, _clean(buyer))
+        check_deal(stream_id, deal_id)
+        return await self._waiting.join(stream_id, deal_id, clean(buyer))
 
     async def leave_waitlist(self, stream_id: str, deal_id: str, *, buyer_id: str) -> None:
         """Wait no more; safe to repeat."""
-        _check_deal(stream_id, deal_id)
-        await self._waiting.leave(stream_id, deal_id, _check_user(buyer_id))
+        check_deal(stream_id, deal_id)
+        await self._waiting.leave(stream_id, deal_id, check_user(buyer_id))
 
     async def place_in_waitlist(self, stream_id: str, deal_id: str, *, buyer_id: str) -> Place:
         """Where the buyer stands."""
-        _check_deal(stream_id, deal_id)
-        return await self._waiting.place(stream_id, deal_id, _check_user(buyer_id))
+        check_deal(stream_id, deal_id)
+        return await self._waiting.place(stream_id, deal_id, check_user(buyer_id))
 
     async def pay(self, order_id: str, *, buyer_id: str, payment_token: str) -> Order:
         """Pay an order; a paid one answers as it is, however often."""
@@ -247,13 +251,13 @@ class DealService:
         self, buyer_id: str, *, stream_id: str | None, after: str | None, limit: int
     ) -> tuple[list[Order], str | None]:
         """A buyer's orders and the cursor of what follows: newest deal first."""
-        return await orders_of(self._store, _check_user(buyer_id), stream_id, after, _check_limit(limit))
+        return await orders_of(self._store, check_user(buyer_id), stream_id, after, check_limit(limit))
 
     async def journal(self, stream_id: str, *, after: str | None, limit: int) -> tuple[list[JournalEntry], str | None]:
         """The steps of all orders of a stream after a cursor, oldest first, and the next cursor if there are more."""
         if after is not None and not _CURSOR.match(after):
             raise Invalid("The cursor is none of ours.")
-        limit = _check_limit(limit)
+        limit = check_limit(limit)
         if not keys.is_id(stream_id):
             return [], None
         entries = await self._store.journal(stream_id, after, limit + 1)
@@ -262,7 +266,7 @@ class DealService:
     # inside
 
     async def _change(self, verb: str, stream_id: str, deal_id: str, *args: int) -> Deal:
-        _check_deal(stream_id, deal_id)
+        check_deal(stream_id, deal_id)
         [text] = await self._scripts(verb, keys.of_deal(stream_id, deal_id), args)
         self._board.ended(stream_id, deal_id)
         return read_deal(text)
@@ -274,25 +278,3 @@ class DealService:
     async def _soon(self, order: Order) -> None:
         await self._touch(order.stream_id)
         self._ticker.expect(order.stream_id, order.deal_id, 0)
-
-
-def _check_deal(stream_id: str, deal_id: str) -> None:
-    if not (keys.is_id(stream_id) and keys.is_id(deal_id)):
-        raise DealNotFound("There is no such deal here.")
-
-
-def _clean(buyer: Buyer) -> Buyer:
-    # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
-    return Buyer(_check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
-
-
-def _check_user(user_id: str) -> str:
-    if not (0 < len(user_id) <= 128 and user_id.isprintable()):
-        raise Invalid("A user's id is 1 to 128 printable characters.")
-    return user_id
-
-
-def _check_limit(limit: int) -> int:
-    if not 1 <= limit <= MOST_ITEMS:
-        raise Invalid(f"limit is 1 to {MOST_ITEMS}.")
-    return limit

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from deals import keys
 from deals.errors import DealNotFound, OrderNotFound
-from deals.models import Buyer, Deal, DealSpec, JournalEntry, Money, Order, Product, ProductSpec
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Money, Order, Product, ProductSpec, Summary, summary_of
 from deals.scripts import unavailable
 
 _DEAL_FIELDS = ("terms", "opens_at_ms", "closes_at_ms", "state", "left", "held", "sold")
@@ -97,6 +97,7 @@ def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: i
         _members(Frozen(deal_id, stream_id, s.title, s.price)),
         s.product_id or "",
         most_unfinished,
+        s.stock // 10 if s.low_stock is None else s.low_stock,
     ]
 
 
@@ -144,6 +145,12 @@ class Store:
         if deal is None:
             raise DealNotFound("There is no such deal here.")
         return deal
+
+    async def summary(self, stream_id: str, deal_id: str) -> Summary:
+        """How a deal went; raises DealNotFound."""
+        deal = await self.deal(stream_id, deal_id)
+        [sold_out_ms] = await self.ask(("HGET", keys.deal(stream_id, deal_id), "sold_out_ms"))
+        return summary_of(deal, None if sold_out_ms is None else int(sold_out_ms))
 
     async def deals(self, stream_id: str, most: int) -> list[Deal]:
         """The stream's newest ``most`` deals, newest first."""

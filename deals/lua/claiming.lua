@@ -16,6 +16,12 @@ local function write_claims(d, now, units, placed)
   emit(ROOM, LOG, now, 'deal.claimed', '{"deal_id":"' .. d.id .. '","units":' .. integer(units) .. ',"left":'
     .. integer(d.left) .. ',"buyers":[' .. table.concat(placed.names, ',') .. '],"more":'
     .. integer(#placed.orders - #placed.names) .. '}')
-  if gone then announce(d, now, 'deal.sold_out') end
+  if d.left <= d.low and d.left + units > d.low then
+    tell(LOG, 'role:host', 'deal.low_stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(d.left) .. '}')
+  end
+  if gone then
+    redis.call('HSETNX', DEAL, 'sold_out_ms', integer(now))
+    announce(d, now, 'deal.sold_out')
+  end
   show_stock(d)
 end

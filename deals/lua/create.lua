@@ -1,7 +1,7 @@
 -- create.lua: create a deal, scheduled (and open at once when its time has come).
 -- KEYS: those of a deal; 13 showcase, 14 the stream's deals
 -- ARGV: deal id, opens_at_ms or '', duration ms, hold ms, limit, stock, amount, currency, terms, frozen,
---       product id or '', most unfinished deals a stream may have
+--       product id or '', most unfinished deals a stream may have, units left of which the host is told
 -- Returns {0, deal as JSON} or {REFUSED.stream_ended | product_not_found | invalid, why}
 local SHOWCASE, DEALS = KEYS[13], KEYS[14]
 local id, opens, product, cap = ARGV[1], tonumber(ARGV[2]), ARGV[11], tonumber(ARGV[12])
@@ -18,7 +18,7 @@ end
 redis.call('HSET', DEAL, 'id', id, 'state', 'scheduled', 'left', ARGV[6], 'held', '0', 'sold', '0',
   'opens_at_ms', ARGV[2], 'closes_at_ms', opens and integer(opens + tonumber(ARGV[3])) or '', 'duration_ms', ARGV[3],
   'hold_ms', ARGV[4], 'limit', ARGV[5], 'stock', ARGV[6], 'amount', ARGV[7], 'currency', ARGV[8], 'terms', ARGV[9],
-  'frozen', ARGV[10], 'product_id', product)
+  'frozen', ARGV[10], 'product_id', product, 'low', ARGV[13])
 redis.call('ZADD', DEALS, integer(now), id)
 redis.call('ZADD', DUE, opens and integer(opens) or '+inf', id)
 local d = load_deal()

@@ -4,11 +4,12 @@ local ROOM, LOG, DEAL, DUE, LEDGER, CLAIMS, HOLDS, PAID, SETTLE, JOURNAL, QUEUE,
 
 local function load_deal()
   local f = redis.call('HMGET', DEAL, 'id', 'state', 'left', 'held', 'sold', 'opens_at_ms', 'closes_at_ms',
-    'duration_ms', 'hold_ms', 'limit', 'amount', 'currency', 'terms', 'frozen')
+    'duration_ms', 'hold_ms', 'limit', 'amount', 'currency', 'terms', 'frozen', 'low')
   if not f[1] then return nil end
   return {id = f[1], state = f[2], left = tonumber(f[3]), held = tonumber(f[4]), sold = tonumber(f[5]),
     opens = tonumber(f[6]), closes = tonumber(f[7]), duration = tonumber(f[8]), hold = tonumber(f[9]),
-    limit = tonumber(f[10]), amount = tonumber(f[11]), currency = f[12], terms = f[13], frozen = f[14]}
+    limit = tonumber(f[10]), amount = tonumber(f[11]), currency = f[12], terms = f[13], frozen = f[14],
+    low = tonumber(f[15] or '0')}
 end
 
 local function save_deal(d)

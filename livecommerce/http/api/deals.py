@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from deals.models import Deal, DealSpec
+from deals.models import Deal, DealSpec, Summary
 from livecommerce.context import CONTEXT, Context
 from livecommerce.http.access import controlled_stream, find_stream, refuse_ended
 from livecommerce.http.answers import json_answer, page_answer
@@ -45,6 +45,12 @@ async def show(request: web.Request) -> web.Response:
     """``GET …/deals/{deal_id}``."""
     stream_id, deal_id = path_id(request, "stream_id"), path_id(request, "deal_id")
     return json_answer(await request.app[CONTEXT].deals.deal(stream_id, deal_id))
+
+
+async def summary(request: web.Request) -> web.Response:
+    """``GET …/deals/{deal_id}/summary``: the host's."""
+    stream = await controlled_stream(request)
+    return json_answer(await request.app[CONTEXT].deals.summary(stream.id, path_id(request, "deal_id")))
 
 
 async def extend(request: web.Request) -> web.Response:
@@ -119,6 +125,16 @@ ENDPOINTS = (
         body=Body(ExtendRequest),
         needs="host",
         refusals=_REFUSALS,
+    ),
+    Endpoint(
+        "GET",
+        _DEAL + "/summary",
+        summary,
+        "How a deal went: units, revenue, when and how fast it sold out",
+        "deals",
+        {200: (Body(Summary),)},
+        needs="host",
+        refusals=("stream_not_found", "deal_not_found"),
     ),
     _step_endpoint("close", "Close a deal; what is held stays payable", lambda c, s, d: c.deals.close(s, d)),
     _step_endpoint(

@@ -1,0 +1,61 @@
+"""What a host is told of a deal: few units left, and how it went."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from deals import keys
+from deals.errors import DealNotFound
+from deals.models import Money
+from deals.service import DealService
+from tests.deals.helpers import ScriptClock, claim, open_deal
+
+
+async def test_the_summary_says_when_and_how_fast_it_sold_out_first(
+    timed: DealService, clock: ScriptClock, stream_id: str
+) -> None:
+    deal = await open_deal(timed, stream_id, stock=4)
+    clock.now_ms += 500
+    first = await claim(timed, deal, 1, units=2)
+    assert (await timed.summary(stream_id, deal.id)).sold_out_at_ms is None
+    clock.now_ms += 1500
+    await claim(timed, deal, 2, units=2)
+    sold_out_ms = clock.now_ms
+    await timed.pay(first.id, buyer_id="user-1", payment_token="pm_ok")
+    clock.now_ms += 1000
+    summary = await timed.summary(stream_id, deal.id)
+    assert (summary.left, summary.held, summary.sold, summary.revenue) == (0, 2, 2, Money(2 * 1999, "EUR"))
+    assert (summary.sold_out_at_ms, summary.sold_out_after_ms, summary.units_per_second) == (sold_out_ms, 2000, 2.0)
+    again = await claim(timed, deal, 2, units=2)
+    await timed.cancel_order(again.id, buyer_id="user-2")
+    await claim(timed, deal, 3, units=2)
+    assert (await timed.summary(stream_id, deal.id)).sold_out_at_ms == sold_out_ms
+    with pytest.raises(DealNotFound):
+        await timed.summary(stream_id, "nothing")
+
+
+@pytest.mark.parametrize(("level", "told"), [(None, [1]), (3, [3]), (0, [0])])
+async def test_the_host_is_told_once_that_few_units_are_left(
+    timed: DealService, redis: Redis, stream_id: str, level: int | None, told: list[int]
+) -> None:
+    deal = await open_deal(timed, stream_id, stock=10, low_stock=level)
+    listener = redis.pubsub()
+    await listener.execute_command("SSUBSCRIBE", keys.log(stream_id))
+    for number in range(10):
+        await claim(timed, deal, number)
+    heard: list[int] = []
+    sold_out = False
+    while not sold_out:
+        message = await listener.parse_response(timeout=5)
+        assert message is not None
+        if message[0] != b"smessage":
+            continue
+        event = msgspec.json.decode(message[2][1:])
+        if event["type"] == "deal.low_stock":
+            assert event["to"] == "role:host"
+            heard.append(event["data"]["left"])
+        sold_out = event["type"] == "deal.stock" and event["data"]["left"] == 0
+    await listener.aclose()  # type: ignore[no-untyped-call]
+    assert heard == told

@@ -96,7 +96,7 @@ class Cashier:
             order = await self._store.order(order_id)
             if order.state is OrderState.REFUND_PENDING:
                 await self._refund_money(order)
-            elif order.state is OrderState.EXPIRED and await self._captured(order_id):
+            elif order.state in (OrderState.PAYING, OrderState.EXPIRED) and await self._captured(order_id):
                 await self._confirm(order_id)
             else:
                 where, ref = self._find(order_id)

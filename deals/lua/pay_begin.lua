@@ -17,6 +17,9 @@ end
 -- Whoever comes after the deadline is late, even if tick.lua was not here yet.
 if o.held_until <= now then return {REFUSED.illegal_state, 'The hold has expired.'} end
 redis.call('HSET', LEDGER, 'a:' .. o.ref, ARGV[3] .. ' ' .. integer(now))
+-- Should the attempt die, or its answer be lost, some worker asks the provider once it counts as dead.
+redis.call('ZADD', SETTLE, integer(now + tonumber(ARGV[5])), o.ref)
+wake(d, now + tonumber(ARGV[5]))
 if not step_order(o, 'pay') then return {0, order_json(o), 1} end
 if o.held_until <= o.placed + d.hold then o.held_until = o.held_until + tonumber(ARGV[4]) end
 redis.call('ZADD', HOLDS, integer(o.held_until), o.ref)

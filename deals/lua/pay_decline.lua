@@ -7,5 +7,6 @@ if not o then return {REFUSED.order_not_found, 'There is no such order.'} end
 local attempt = string.match(redis.call('HGET', LEDGER, 'a:' .. o.ref) or '', '^(%S+) ')
 if attempt ~= ARGV[2] or not ORDER_STEP[o.state].decline then return {0, order_json(o)} end
 redis.call('HDEL', LEDGER, 'a:' .. o.ref)
+redis.call('ZREM', SETTLE, o.ref)
 step_order(o, 'decline')
 return {0, write_order(o, now, 'declined')}

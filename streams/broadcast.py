@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams import rtcp
+from streams.answer import Sender
 from streams.audience import Audience
 from streams.codecs import Codec
 from streams.counters import Counters
@@ -80,6 +81,10 @@ class Broadcast:
     def audience(self) -> int:
         """How many people watch here; pipes to other workers are none."""
         return sum(viewer.kind == "view" for viewer in self.viewers)
+
+    def senders(self) -> dict[str, Sender]:
+        """What answers tell of the tracks."""
+        return {kind: Sender(track.ssrc, track.rtx_ssrc, self.cname, "live") for kind, track in self.tracks.items()}
 
     # the publisher
 

@@ -121,8 +121,8 @@ class PipeIn(Publisher):
     announces = False
 
     def __init__(
-        self, transport: PipeTransport, session_id: str, stream_id: str, ticket: Ticket, *, on_up: Callable[[], None], on_over: Callable[[], None],
-        **options: Any,
+        self, transport: PipeTransport, session_id: str, stream_id: str, ticket: Ticket, *,
+        on_up: Callable[[], None], on_over: Callable[[], None], **options: Any,
     ) -> None:  # fmt: skip
         codecs = unpack_codecs(ticket.codecs)
         playing = {number: codec for number, codec in codecs.items() if number in ticket.playing}

@@ -21,8 +21,10 @@ from streams.pipe_ticket import Ticket
 
 log = logging.getLogger(__name__)
 
-#: seconds the first viewer waits for a pipe; then it is served elsewhere
+#: seconds the first viewer waits for a pipe; then it is sent elsewhere
 FIRST_ANSWER_S = 1.5
+#: seconds after a failure in which viewers are sent elsewhere at once (a firewall that stops UDP does so for long)
+AGAIN_S = 5.0
 #: seconds between two questions for the origin
 RETRY_S = 0.5
 #: seconds without a viewer after which a pipe is closed
@@ -57,6 +59,7 @@ class Pipes:
         self._new_id = new_id
         self._on_ended = on_ended
         self._pullers: dict[str, _Puller] = {}
+        self._failed_s: dict[str, float] = {}
 
     def pull_by(self, exchange: PipeExchange) -> None:
         """Pull by this exchange from now on."""
@@ -64,14 +67,17 @@ class Pipes:
 
     async def ready(self, stream_id: str) -> bool:
         """Whether the stream is pulled here, beginning to if need be."""
-        if self._exchange is None:
+        if self._exchange is None or stream_id in self._failed_s:
             return False
         puller = self._pullers.get(stream_id)
         if puller is None or puller.done:
             puller = self._pullers[stream_id] = _Puller(
                 stream_id, self._exchange, self._open, self._broadcast, self._on_ended
             )
-        return await puller.ready()
+        if not await puller.ready():
+            self._failed_s[stream_id] = time.monotonic()
+            return False
+        return True
 
     def pulling(self, stream_id: str) -> bool:
         """Whether there is a puller for the stream."""
@@ -94,6 +100,8 @@ class Pipes:
 
     def tick(self, now_s: float) -> None:
         """Every 50 ms."""
+        for stream_id in [each for each, failed_s in self._failed_s.items() if now_s - failed_s > AGAIN_S]:
+            del self._failed_s[stream_id]
         for stream_id, puller in list(self._pullers.items()):
             if puller.done:
                 del self._pullers[stream_id]
@@ -199,5 +207,6 @@ class _Puller:
                     watched_s = time.monotonic()
         finally:
             self.pipe = None
+            self._settle(False)
             broadcast.publisher_left(pipe)
             pipe.close()

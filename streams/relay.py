@@ -140,11 +140,7 @@ class Relay:
             on_gone=self._gone,
         )
         broadcast.add(peer)
-        senders = {
-            kind: answers.Sender(track.ssrc, track.rtx_ssrc, broadcast.cname, "live")
-            for kind, track in broadcast.tracks.items()
-        }
-        return self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders=senders))
+        return self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders=broadcast.senders()))
 
     def pull_by(self, exchange: PipeExchange) -> None:
         """Pull streams of other workers by this exchange."""

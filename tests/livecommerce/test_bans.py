@@ -61,8 +61,8 @@ async def test_a_ban_that_comes_while_the_offer_is_answered_still_counts(
     await edge.go_live(stream_id)
     view = edge.relay.view
 
-    async def slow(stream: str, offer: str) -> object:
-        session = await view(stream, offer)
+    async def slow(stream: str, offer: str, *, pull: bool = False) -> object:
+        session = await view(stream, offer, pull=pull)
         await edge.context.chat.ban(stream_id, "bad", seconds=60, by="host")
         heard = edge.app[BANS]._watched[stream_id]
         await until(lambda: _is(heard.until_ms("bad") > 0))

@@ -1,0 +1,56 @@
+"""Two server processes on one Valkey: a viewer at one watches a host at the other, through a pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
+from load_tests.whep_peer import Shared
+from tests.running import running_server
+from tests.streams.peers import until
+
+SECRET = "two-servers-share-this-secret-of-enough-bytes"
+RATE = Rate(frames_per_s=25, frame_bytes=3300, packet_bytes=1100, audio=True)
+
+
+async def ask(http: aiohttp.ClientSession, method: str, url: str, token: str = "", body: Any = None) -> Any:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with http.request(method, url, json=body, headers=headers) as answer:
+        assert answer.status < 300, await answer.text()
+        return await answer.json()
+
+
+async def test_a_viewer_at_another_server_is_served_there(valkey_url: str, tmp_path: Path) -> None:
+    options = ("--redis-url", valkey_url, "--secret", SECRET, "--guests", "on")
+    with running_server(tmp_path, *options) as one, running_server(tmp_path, *options) as two:
+        async with aiohttp.ClientSession() as http:
+            token = (await ask(http, "POST", f"{one.url}/api/v1/guest", body={"name": "Host"}))["token"]
+            stream = await ask(http, "POST", f"{one.url}/api/v1/streams", token, {"title": "Pipes"})
+            host = SyntheticHost(Shared(), RATE)
+            await host.start(http, stream["urls"]["whip"], token)
+            address = f"{one.url}/api/v1/streams/{stream['id']}"
+            while (await ask(http, "GET", address))["state"] != "live":
+                pass
+            here, there = Crowd(1), Crowd(3)
+            await here.join(http, stream["urls"]["whep"], [token], 100.0, (0.0, 1.0))
+            other = stream["urls"]["whep"].replace(one.url, two.url)
+            await there.join(http, other, [token], 100.0, (0.0, 1.0))
+            await until("a picture at each", lambda: len(there.result()["first_frame_ms"]) == 3)
+            there.restart()
+            await until("frames", lambda: there.result()["frames"] > 60)
+            result = there.result()
+            assert (result["lost"], result["unauthentic"], result["frames_incomplete"]) == (0, 0, 0)
+            await until("sound", lambda: all(viewer.audio_packets > 5 for viewer in there.viewers))
+            # A session names the second server: what it sends came from there.
+            workers = {viewer.peer.location.rsplit("/", 1)[1].partition(".")[0] for viewer in there.viewers}
+            assert len(workers) == 1
+            assert workers.isdisjoint({here.viewers[0].peer.location.rsplit("/", 1)[1].partition(".")[0]})
+            await ask(http, "DELETE", f"{two.url}/api/v1/streams/{stream['id']}", token)
+            sessions: list[Any] = [viewer.peer._dtls for viewer in there.viewers]
+            await until("those at the other server are told that it is over", lambda: all(s.closed for s in sessions))
+            await here.aclose()
+            await there.aclose()
+            await host.aclose(http, token)

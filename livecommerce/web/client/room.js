@@ -73,6 +73,26 @@ export class Room extends EventTarget {
     return this.#send(command, fields, timeoutMs);
   }
 
+  /** Resolves when joined; rejects with `offline` after `timeoutMs`, or at once when there is no coming back. */
+  ready(timeoutMs = CALL_TIMEOUT_MS) {
+    if (this.joined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.joined) finish(resolve);
+        else if (this.state === "closed") lost();
+      };
+      const lost = () => finish(reject, new Refusal(OFFLINE, "not connected", { temporary: true }));
+      const finish = (settle, value) => {
+        clearTimeout(timer);
+        this.removeEventListener("state", look);
+        settle(value);
+      };
+      const timer = setTimeout(lost, timeoutMs);
+      this.addEventListener("state", look);
+      look();
+    });
+  }
+
   #send(command, fields, timeoutMs) {
     const id = this.#nextId;
     this.#nextId += 1;

@@ -146,14 +146,17 @@ class ChatPanel extends HTMLElement {
     }
   }
 
-  /** One key for both attempts: a message whose fate is unknown is said once. */
+  /** One key for both attempts: a message whose fate is unknown is said once. A connection on its way is waited for. */
   async #send(text) {
+    const { room } = this.store;
     const fields = { text, key: newKey() };
     try {
-      await this.store.room.call("chat.send", fields);
+      await room.ready();
+      await room.call("chat.send", fields);
     } catch (error) {
       if (error.code !== OUTCOME_UNKNOWN) throw error;
-      await this.store.room.call("chat.send", fields);
+      await room.ready();
+      await room.call("chat.send", fields);
     }
   }
 

@@ -43,6 +43,42 @@ class Banned(ChatError):
     code = "banned"
 
 
+class Frozen(ChatError):
+    """Only hosts and moderators may talk at the moment."""
+
+    code = "frozen"
+
+
+class Duplicate(ChatError):
+    """The author has just said the same."""
+
+    code = "duplicate"
+
+
+class NotYours(ChatError):
+    """That is somebody else's message."""
+
+    code = "forbidden"
+
+
+class PollNotFound(ChatError):
+    """No such poll, or no such answer in it."""
+
+    code = "poll_not_found"
+
+
+class IllegalState(ChatError):
+    """Not possible now: another poll is open, this one is closed, or the vote was cast."""
+
+    code = "illegal_state"
+
+
+class TooMany(ChatError):
+    """There are as many as there may be."""
+
+    code = "full"
+
+
 # our side
 
 

@@ -32,6 +32,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     user: Author
     text: str
     reply_to: str | None = None
+    #: ids of users the text speaks to, as the author's client named them
+    mentions: list[str] = []
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -42,11 +44,62 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Moderation(msgspec.Struct, frozen=True):
-    """The data of the private event ``moderation``: what was done to you, until when (``None``: for good)."""
+    """The data of the private event ``moderation``: what was done to you (``ban``, ``grant`` or ``revoke`` of the
+    moderator's role), and a ban's end (``None``: for good)."""
 
     action: str
     user_id: str
     until_ms: int | None = None
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """How a room may talk, as everybody sees it: seconds between one user's messages, and whether it is frozen."""
+
+    slow_s: int = 0
+    frozen: bool = False
+
+
+class RulesForStaff(msgspec.Struct, frozen=True):
+    """The rules as hosts and moderators see them: with the blocked words."""
+
+    slow_s: int
+    frozen: bool
+    words: list[str]
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """A question to everybody: 2–5 answers, one vote a user."""
+
+    id: str
+    question: str
+    answers: list[str]
+    closes_at_ms: int
+    state: str
+    counts: list[int]
+    votes: int
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of moderation in the journal: who did what to whom, or to which message."""
+
+    action: str
+    by: str
+    user_id: str | None = None
+    message_id: str | None = None
+    detail: str | None = None
+    id: str = ""
+    at_ms: int = 0
+
+
+class ChatState(msgspec.Struct, frozen=True):
+    """What who joins has to know of a chat beside its messages."""
+
+    rules: Rules
+    pinned: Message | None
+    poll: Poll | None
+    #: open questions, oldest first; only hosts and moderators are shown them
+    questions: list[Message]
+    moderators: list[str]
 
 
 #: what joins emoji and shapes letters; every other format character (bidirectional overrides, zero-width spaces) can
@@ -116,3 +169,22 @@ def is_blocked(text: str, words: Iterable[str]) -> bool:
     whole = fold(text)
     blocked = {fold(word) for word in words} - {""}
     return any(word in folded_words or (len(word) >= 5 and word in whole) for word in blocked)
+
+
+#: blocked words of one stream, and characters of each
+MOST_WORDS, MAX_WORD = 200, 40
+
+
+def folded_text(text: str) -> list[str]:
+    """What is compared with blocked words: the whole text, then its words, each once."""
+    return list(dict.fromkeys([fold(text), *(fold(word) for word in text.split())]))
+
+
+def folded_words(words: Iterable[str]) -> list[str]:
+    """Blocked words as ``send.lua`` looks for them; raises :class:`TextRefused` for a list that is none."""
+    given = list(words)
+    if len(given) > MOST_WORDS or any(len(word) > MAX_WORD for word in given):
+        raise TextRefused(f"At most {MOST_WORDS} words of at most {MAX_WORD} characters can be blocked.")
+    plain = {fold(word) for word in given} - {""}
+    # Short ones appear inside harmless words by chance.
+    return sorted(plain | {f"*{word}" for word in plain if len(word) >= 5})

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Protocol
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from chat.errors import (
+    Banned,
+    ChatError,
+    Duplicate,
+    Frozen,
+    IllegalState,
+    MessageNotFound,
+    NotYours,
+    PollNotFound,
+    RateLimited,
+    TextRefused,
+    TooMany,
+    Unavailable,
+)
 
 
 class RunScript(Protocol):
@@ -24,6 +42,56 @@ BAN = _source("ban")
 UNBAN = _source("unban")
 BAN_UNTIL = _source("ban_until")
 ANNOUNCE = _source("announce")
+CLEAR_USER = _source("clear_user")
+SETTINGS = _source("settings")
+PIN = _source("pin")
+APPOINT = _source("appoint")
+POLL_OPEN = _source("poll_open")
+POLL_VOTE = _source("poll_vote")
+POLL_TICK = _source("poll_tick")
+QUESTION_ASK = _source("question_ask")
+QUESTION_ANSWER = _source("question_answer")
 
 #: first element of every answer
 OK, BANNED, RATE_LIMITED, NO_MESSAGE = 0, 1, 2, 3
+
+#: the refusals, but for the two that say when
+REFUSALS: Mapping[int, ChatError] = {
+    NO_MESSAGE: MessageNotFound("There is no such message, or it is too old."),
+    4: Frozen("Only the host and moderators may talk at the moment.", retry_after_ms=5000),
+    5: TextRefused("This message has a word that is not welcome here."),
+    6: Duplicate("You have just said that.", retry_after_ms=30_000),
+    7: TooMany("There are as many as there may be."),
+    8: IllegalState("Another poll is open; close it first."),
+    9: PollNotFound("There is no such poll, or no such answer."),
+    10: IllegalState("The poll is closed."),
+    11: IllegalState("You have voted already."),
+    12: NotYours("Only your own messages can be marked as questions."),
+}
+
+
+class Runner:
+    """Runs chat's scripts; every driver error becomes :class:`chat.errors.Unavailable`, every code its refusal."""
+
+    def __init__(self, run_script: RunScript) -> None:
+        self._run_script = run_script
+
+    async def __call__(self, source: str, names: Sequence[str], args: Sequence[str | bytes | int]) -> list[Any]:
+        """What a script returned, without the code of success."""
+        try:
+            code, *rest = await self._run_script(source, names, args)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise unavailable() from error
+        if code == BANNED:
+            raise Banned("You are banned from this chat.")
+        if code == RATE_LIMITED:
+            raise RateLimited("You are talking too fast.", retry_after_ms=rest[0])
+        if code != OK:
+            refusal = REFUSALS[code]
+            raise type(refusal)(refusal.detail, retry_after_ms=refusal.retry_after_ms)
+        return list(rest)
+
+
+def unavailable() -> Unavailable:
+    """The refusal when Valkey does not answer."""
+    return Unavailable("The chat cannot be reached for the moment.", retry_after_ms=1000)

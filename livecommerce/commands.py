@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
-from chat.models import Author
 from deals.models import Buyer
 from deals.service import stream_of_order
+from livecommerce import chat_commands
 from livecommerce import room_metrics as metrics
-from livecommerce.auth import Grant, Identity
-from livecommerce.context import Context
+from livecommerce.auth import Grant
 from livecommerce.problems import KINDS, Problem, kind_of
 from livecommerce.schema import commands as c
+from livecommerce.schema.command import Command
+from livecommerce.visit import Row, Visit
 
 log = logging.getLogger(__name__)
 
@@ -45,90 +45,8 @@ class Refused(msgspec.Struct, frozen=True):
     err: Refusal
 
 
-@dataclass(frozen=True)
-class Visit:
-    """Who sends commands, and to which stream."""
-
-    context: Context
-    stream_id: str
-    host_id: str
-    identity: Identity
-    #: names the connection: what its replies say is not told to it again
-    tag: str = ""
-
-    def may(self, grant: Grant) -> bool:
-        """Whether the token allows this here; hosting and moderating also depend on whose stream it is."""
-        if grant is Grant.HOST:
-            return self.identity.controls(self.stream_id, self.host_id)
-        if grant is Grant.MODERATE:
-            return self.identity.moderates(self.stream_id, self.host_id)
-        return self.identity.may(grant, self.stream_id)
-
-    @property
-    def roles(self) -> list[str]:
-        """What this user publicly is in this stream."""
-        if self.may(Grant.HOST):
-            return ["host"]
-        return ["moderator"] if self.may(Grant.MODERATE) else []
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream ended while we were here."""
-        room = self.context.hub.room(self.stream_id)
-        return room is not None and room.ended
-
-
-Handler = Callable[[Visit, Any], Awaitable[Any]]
-
-
-class Row(NamedTuple):
-    """One command: who may, what it does, whether it needs a stream that goes on."""
-
-    grant: Grant
-    handler: Handler
-    #: chat and deals end with the stream; what was held stays payable
-    until_end: bool = True
-    #: carried out one after the other on a connection, so that what one person says keeps its order
-    in_order: bool = False
-
-
 async def _ping(visit: Visit, _: c.Ping) -> Any:
     return {"server_ms": visit.context.clock.now_ms()}
-
-
-async def _chat_send(visit: Visit, command: c.ChatSend) -> Any:
-    author = Author(visit.identity.user_id, visit.identity.name, visit.roles)
-    return await visit.context.chat.send(
-        visit.stream_id, author, command.text, reply_to=command.reply_to, key=command.key
-    )
-
-
-async def _chat_delete(visit: Visit, command: c.ChatDelete) -> Any:
-    offset = await visit.context.chat.delete(visit.stream_id, command.message_id, by=visit.identity.user_id)
-    return {"offset": offset}
-
-
-async def _chat_ban(visit: Visit, command: c.ChatBan) -> Any:
-    if command.user_id in (visit.identity.user_id, visit.host_id):
-        raise Problem("forbidden", "Neither yourself nor the host can be banned.")
-    until_ms = await visit.context.chat.ban(
-        visit.stream_id, command.user_id, seconds=command.seconds, by=visit.identity.user_id
-    )
-    return {"until_ms": None if command.seconds is None else until_ms}
-
-
-async def _chat_unban(visit: Visit, command: c.ChatUnban) -> Any:
-    await visit.context.chat.unban(visit.stream_id, command.user_id, by=visit.identity.user_id)
-    return {}
-
-
-async def _chat_react(visit: Visit, command: c.ChatReact) -> Any:
-    visit.context.hub.reactions.add(visit.stream_id, command.kind, command.count)
-    return {}
-
-
-async def _announce(visit: Visit, command: c.Announce) -> Any:
-    return {"offset": await visit.context.chat.announce(visit.stream_id, command.text, by=visit.identity.user_id)}
 
 
 async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
@@ -198,12 +116,7 @@ async def _product_pin(visit: Visit, command: c.ProductPin) -> Any:
 #: every command but ``join``, which a connection begins with
 TABLE: Mapping[str, Row] = {
     "ping": Row(Grant.WATCH, _ping, until_end=False),
-    "chat.send": Row(Grant.CHAT, _chat_send, in_order=True),
-    "chat.react": Row(Grant.CHAT, _chat_react),
-    "chat.delete": Row(Grant.MODERATE, _chat_delete, in_order=True),
-    "chat.ban": Row(Grant.MODERATE, _chat_ban, in_order=True),
-    "chat.unban": Row(Grant.MODERATE, _chat_unban, in_order=True),
-    "announce": Row(Grant.HOST, _announce, in_order=True),
+    **chat_commands.TABLE,
     "deal.claim": Row(Grant.BUY, _deal_claim),
     "order.pay": Row(Grant.BUY, _order_pay, until_end=False),
     "order.cancel": Row(Grant.BUY, _order_cancel, until_end=False),
@@ -224,7 +137,7 @@ def command_id(message: Any) -> int | None:
     return number if usable else None
 
 
-def read_command(message: Any) -> tuple[str, Row, c.Command]:
+def read_command(message: Any) -> tuple[str, Row, Command]:
     """Validate what a joined client sent; raises :class:`Problem` ``invalid`` or ``unknown_command``."""
     if command_id(message) is None:
         raise Problem("invalid", "A command is an object with an integer id and a do.")
@@ -243,10 +156,10 @@ def convert(message: Any, kind: type[Any]) -> Any:
         raise Problem("invalid", f"{error}.") from None
 
 
-async def carry_out(visit: Visit, name: str, row: Row, command: c.Command) -> Accepted | Refused:
+async def carry_out(visit: Visit, name: str, row: Row, command: Command) -> Accepted | Refused:
     """Carry a command out and say how it went; never raises, but for being cancelled."""
     try:
-        if not visit.may(row.grant):
+        if not await visit.may_now(row.grant):
             raise Problem("forbidden", "Your token does not allow this here.")
         if row.until_end and visit.ended:
             raise Problem("stream_ended", "The stream has ended.")

@@ -17,6 +17,7 @@ from livecommerce.ids import new_id
 from livecommerce.limits import Rate
 from livecommerce.media_state import MediaReporter, Sweeper
 from livecommerce.payments import provider
+from livecommerce.poll_clock import PollClock
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings
@@ -51,8 +52,9 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     hub = Hub(redis, run_script)
     hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
+    polls = PollClock(hub, chat.polls)
     # Media before its reporter: what stops with the relay is still told.
-    parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, reporter, relay, Sweeper(streams, workers))
+    parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, polls, reporter, relay, Sweeper(streams, workers))
     for part in parts:
         stack.push_async_callback(part.aclose)
         await part.start()

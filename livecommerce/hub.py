@@ -94,7 +94,7 @@ class Hub:
     async def close_all(self, code: int) -> None:
         """Close every connection with this code, and let nobody join from now on."""
         code = self._closing = CloseCode(code)
-        for room in list(self._rooms.values()):
+        for room in self.rooms():
             for member in room.members():
                 member.close(code)
             await asyncio.sleep(0)
@@ -104,7 +104,7 @@ class Hub:
         await self.close_all(self._closing or CloseCode.GOING_AWAY)
         tasks, self._tasks = [*self._tasks, *self._opening.values()], []
         await stop(*tasks)
-        rooms, self._rooms = list(self._rooms.values()), {}
+        rooms, self._rooms = self.rooms(), {}
         for room in rooms:
             await room.aclose()
         await self.reactions.aclose()
@@ -116,26 +116,26 @@ class Hub:
         """Joined viewers by stream, of every room that is open here."""
         return {stream_id: room.viewers for stream_id, room in self._rooms.items()}
 
+    def rooms(self) -> list[Room]:
+        """All rooms that are open here."""
+        return [*self._rooms.values()]
+
     def room(self, stream_id: str) -> Room | None:
         """The room, when it is open here."""
         return self._rooms.get(stream_id)
 
     def position(self, stream_id: str) -> int:
         """The newest offset known here."""
-        room = self._rooms.get(stream_id)
-        return 0 if room is None else room.position
+        return room.position if (room := self._rooms.get(stream_id)) else 0
 
     def show(self, stream_id: str, slot: str, event_type: str, data: Any) -> None:
         """Show this worker's viewers of a stream the newest value of something."""
-        room = self._rooms.get(stream_id)
-        if room is not None:
+        if (room := self._rooms.get(stream_id)) is not None:
             room.show(slot, event_type, data)
 
     async def hold(self, stream_id: str) -> Room:
         """The room, open until :meth:`Room.release`; the stream has to exist. Raises ``unavailable``."""
         return await self._open(stream_id)
-
-    # joining
 
     async def arrive(
         self, stream_id: str, member: Member, *, epoch: str | None = None, offset: int | None = None
@@ -238,13 +238,12 @@ class Hub:
         """Ask Valkey, by the way commands take, how far the rooms are: pub/sub may be silent without being dead."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            rooms = self.rooms()
             try:
-                rooms = list(self._rooms.values())
                 for start in range(0, len(rooms), _POSITIONS):
                     await self._check(rooms[start : start + _POSITIONS])
-                if not rooms:
-                    continue
-                self._status(healthy=self.bus.connected)
+                if rooms:
+                    self._status(healthy=self.bus.connected)
             except (RedisError, OSError, TimeoutError):
                 self._status(healthy=False)
 
@@ -272,7 +271,7 @@ class Hub:
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = loop.time()
-            for room in list(self._rooms.values()):
+            for room in self.rooms():
                 members = room.members()
                 for start in range(0, len(members), _SLICE):
                     for member in members[start : start + _SLICE]:

@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     "forbidden": Kind(403, "Not allowed"),
     "banned": Kind(403, "Banned from this stream"),
     "guests_off": Kind(403, "Guests are not welcome here"),
+    "frozen": Kind(403, "Only the host may talk at the moment", True),
     "limit_reached": Kind(403, "The limit for each buyer is reached"),
     # what do you mean
     "stream_not_found": Kind(404, "No such stream"),
@@ -33,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "order_not_found": Kind(404, "No such order"),
     "product_not_found": Kind(404, "No such product"),
     "message_not_found": Kind(404, "No such message"),
+    "poll_not_found": Kind(404, "No such poll"),
     "session_not_found": Kind(404, "No such media session"),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "Method not allowed"),
@@ -56,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "not_live": Kind(409, "The stream is not live", True),
     "payment_declined": Kind(402, "The payment was declined"),
     "rate_limited": Kind(429, "Too many requests", True),
+    "duplicate": Kind(409, "Said already", True),
     "waiting": Kind(409, "Already waiting"),
     # our side
     "outcome_unknown": Kind(503, "The outcome is not known yet", True),

@@ -21,7 +21,7 @@ from livecommerce.bus import Bus
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import Item
 from livecommerce.member import Member
-from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, is_talk, offset_of, split_slot
+from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, is_talk, offset_of, poll_after, split_slot
 from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
@@ -50,6 +50,9 @@ class Room:
         self.emptied_s = asyncio.get_running_loop().time()
         #: what waits to be sent, and the joined viewers it is sent to
         self.tick = Tick()
+        #: whom the host made moderators, as far as is known here; commands ask Valkey
+        self.moderators: frozenset[str] = frozenset()
+        self.poll_open = False  # as far as is known here, too
         #: what everybody who joins is told
         self.snapshot = Snapshot()
         #: an offset the room is said to have reached, seen by the hub's check
@@ -142,10 +145,9 @@ class Room:
 
     def close_banned(self, bans: Mapping[str, int], now_ms: int) -> None:
         """Close who is banned now (until when, ms, by user id): a ban's own event may have been missed."""
-        for user_id in bans.keys() & {m.user_id for m in self.members()} if bans else ():
-            if bans[user_id] > now_ms:
-                for member in list(self._by_address.get(f"user:{user_id}", ())):
-                    member.close(CloseCode.BANNED)
+        for member in self.members() if bans else ():
+            if bans.get(member.user_id, 0) > now_ms:
+                member.close(CloseCode.BANNED)
 
     # what the bus says
 
@@ -210,6 +212,7 @@ class Room:
         self.tick.add(item)
         if not is_talk(item.json):
             self.snapshot.touch()
+            self.poll_open = poll_after(item.json, self.poll_open)
             self.ended = self.ended or is_end(item.json)
         if self.on_released is not None and (deal_id := released_deal(item.json)) is not None:
             self.on_released(self.stream_id, deal_id)
@@ -221,17 +224,25 @@ class Room:
             del self._early[offset]
 
     def _private(self, body: bytes) -> None:
-        event = msgspec.json.decode(body)
-        to, item = event["to"], Item(body)
-        members = list(self._by_address.get(f"user:{to}" if not to.startswith("role:") else to, ()))
+        event, item = msgspec.json.decode(body), Item(body)
+        to: str = event["to"]
+        members = list(self._by_address.get(to if to.startswith("role:") else f"user:{to}", ()))
         for member in members:
             member.tell(item)
-        if event["type"] == "moderation" and event["data"].get("action") == "ban":
+        if event["type"] == "moderation":
+            self._moderated(event["data"], members)
+
+    def _moderated(self, data: dict[str, Any], members: list[Member]) -> None:
+        """Somebody was banned or made a moderator: it takes effect here at once."""
+        action, user_id = data["action"], data["user_id"]
+        if action == "ban":
             if self.on_ban is not None:
-                self.on_ban(event["data"]["user_id"], event["data"]["until_ms"])
+                self.on_ban(user_id, data["until_ms"])
             for member in members:
-                if member.user_id == event["data"].get("user_id"):
-                    member.close(CloseCode.BANNED)
+                member.close(CloseCode.BANNED)
+            return
+        self.moderators = self.moderators - {user_id} | ({user_id} if action == "grant" else set())
+        self.snapshot.touch()
 
     # staying whole
 
@@ -287,5 +298,4 @@ class Room:
 def _addresses(member: Member) -> Iterator[str]:
     # A user whose id begins with "role:" must not hear what is meant for a role.
     yield f"user:{member.user_id}"
-    for role in member.roles:
-        yield f"role:{role}"
+    yield from (f"role:{role}" for role in member.roles)

@@ -36,8 +36,15 @@ def is_end(event: bytes) -> bool:
 
 
 def is_talk(event: bytes) -> bool:
-    """Whether a numbered event's JSON changes nothing but the chat."""
-    return event.startswith((b',"type":"chat.', b',"type":"announcement"'), event.index(b","))
+    """Whether a numbered event's JSON changes nothing that who joins is told beside the messages."""
+    return event.startswith((b',"type":"chat.message"', b',"type":"announcement"'), event.index(b","))
+
+
+def poll_after(event: bytes, is_open: bool) -> bool:
+    """Whether a poll is open after a numbered event, having been so before it or not."""
+    if not event.startswith(b',"type":"poll.', event.index(b",")):
+        return is_open
+    return event.startswith(b',"type":"poll.opened"', event.index(b","))
 
 
 def split_slot(body: bytes) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chat.models import ChatState
     from deals.models import Deal, Product
     from streams.models import Stream
 
@@ -28,6 +29,7 @@ class RoomState:
     pinned: str | None
     deals: list[Deal]
     products: list[Product]
+    chat: ChatState
 
 
 class Snapshot:

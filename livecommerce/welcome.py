@@ -9,15 +9,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from chat.models import Message, Poll, Rules
 from deals.models import Deal, Order, OrderState, Product
 from livecommerce.auth import Grant, Identity
-from livecommerce.commands import Visit
 from livecommerce.context import Context
 from livecommerce.http.access import BANS
 from livecommerce.http.resources import PublicStream, base_url, urls_of
 from livecommerce.hub import Arrival
 from livecommerce.problems import Problem
+from livecommerce.room import Room
 from livecommerce.snapshot import RoomState
+from livecommerce.visit import Visit
 from streams.models import Stream
 
 #: ids go into keys between braces, so a brace in an id would move the key to another cluster slot
@@ -37,6 +39,15 @@ class User(msgspec.Struct, frozen=True):
     can: list[str]
 
 
+class ChatView(msgspec.Struct, frozen=True):
+    """The chat beside its messages; ``questions`` are shown to hosts and moderators only."""
+
+    rules: Rules
+    pinned: Message | None
+    poll: Poll | None
+    questions: list[Message]
+
+
 class Welcome(msgspec.Struct, frozen=True):
     """The answer to ``join``."""
 
@@ -49,6 +60,7 @@ class Welcome(msgspec.Struct, frozen=True):
     deals: list[Deal]
     products: list[Product]
     orders: list[Order]
+    chat: ChatView
 
 
 async def admission(context: Context, stream_id: str, identity: Identity) -> Visit:
@@ -72,12 +84,15 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
     """The state of everything, read after the arrival: the events that follow it bring it up to date."""
     await refuse_banned(request, visit)
     context, identity = visit.context, visit.identity
-    state = await arrival.room.snapshot.get(lambda: _read_state(context, visit.stream_id))
+    state = await arrival.room.snapshot.get(lambda: _read_state(context, arrival.room))
     stream = state.stream
     _refuse_ended(stream)
+    chat, roles = state.chat, visit.roles
     can = [g.value for g in (Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST, Grant.MODERATE) if visit.may(g)]
+    if visit.appointed and Grant.MODERATE.value not in can:
+        can.append(Grant.MODERATE.value)
     return Welcome(
-        user=User(identity.user_id, identity.name, visit.roles, can),
+        user=User(identity.user_id, identity.name, roles, can),
         epoch=arrival.epoch,
         offset=arrival.offset,
         recovered=arrival.recovered,
@@ -95,18 +110,23 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
         deals=state.deals,
         products=state.products,
         orders=await _open_orders(visit),
+        chat=ChatView(chat.rules, chat.pinned, chat.poll, chat.questions if roles else []),
     )
 
 
-async def _read_state(context: Context, stream_id: str) -> RoomState:
-    stream, viewers, pinned, deals, products = await asyncio.gather(
+async def _read_state(context: Context, room: Room) -> RoomState:
+    stream_id = room.stream_id
+    stream, viewers, pinned, deals, products, chat = await asyncio.gather(
         context.streams.get(stream_id),
         context.presence.count(stream_id),
         context.deals.pinned(stream_id),
         context.deals.deals(stream_id),
         context.deals.products(stream_id),
+        context.chat.state(stream_id),
     )
-    return RoomState(stream, viewers, pinned, deals, products)
+    # Where an event was missed, or this worker came later than it.
+    room.moderators, room.poll_open = frozenset(chat.moderators), chat.poll is not None
+    return RoomState(stream, viewers, pinned, deals, products, chat)
 
 
 def _refuse_ended(stream: Stream) -> None:

@@ -16,15 +16,17 @@ from aiohttp import WSMsgType, web
 
 from livecommerce import room_metrics as metrics
 from livecommerce.close_codes import CloseCode
-from livecommerce.commands import Accepted, Refused, Visit, carry_out, command_id, convert, read_command, refusal_of
+from livecommerce.commands import Accepted, Refused, carry_out, command_id, convert, read_command, refusal_of
 from livecommerce.context import CONTEXT, Context
 from livecommerce.frames import CODECS, JSON, Undecodable, pong
+from livecommerce.http.access import client_address
 from livecommerce.hub import Arrival
-from livecommerce.limits import Rate, RateLimiter
+from livecommerce.limits import Rate, RateLimiter, bucket_of, is_loopback
 from livecommerce.member import Member
 from livecommerce.problems import Problem
 from livecommerce.schema.commands import Join
 from livecommerce.tasks import stop
+from livecommerce.visit import Visit
 from livecommerce.welcome import STREAM_ID, admission, welcome
 
 #: a message, at most
@@ -88,6 +90,8 @@ class Connection:
         self._transport: asyncio.Transport = transport
         self._context: Context = request.app[CONTEXT]
         self._stream_id = request.match_info["stream_id"]
+        address = client_address(request)
+        self._address = "" if is_loopback(address) else bucket_of(address)
         self._codec = CODECS.get(socket.ws_protocol or "", JSON)
         self._loop = asyncio.get_running_loop()
         self._member: Member | None = None
@@ -186,7 +190,7 @@ class Connection:
         metrics.CONNECTIONS.labels(self._codec.name).inc()
         ok = await welcome(self._request, visit, arrival)
         await self._context.hub.settle(arrival, member, self._codec.encode(Accepted(join.id, ok)))
-        self._visit = replace(visit, tag=member.tag)
+        self._visit = replace(visit, tag=member.tag, address=self._address)
 
     # --- commands -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] room, KEYS[2] log, KEYS[3] poll
 -- ARGV[1] id of a poll to close now, or "" for what is due
--- Returns {0, poll as JSON} it is open | {10, poll as JSON} it is closed | {9} no such poll
+-- Returns {0, poll as JSON} | {9} no such poll
 local room, log, poll = KEYS[1], KEYS[2], KEYS[3]
 local asked, now = ARGV[1], now_ms()
 local id, state, closes_at_ms, answers, votes, shown, fixed =
@@ -21,4 +21,4 @@ elseif state == 'open' and shown ~= votes then
   redis.call('HSET', poll, 'shown', votes, 'shown_ms', integer(now))
   glance(room, log, 'poll', 'poll.counts', '{"poll_id":' .. json_string(id) .. ',' .. told)
 end
-return {state == 'open' and 0 or 10, json}
+return {0, json}

@@ -2,10 +2,9 @@
 --
 -- KEYS[1] room, [2] log, [3] messages, [4] authors, [5] bans, [6] settings, [7] words, [8] this user's last text,
 -- [9] this user's key, [10] rate of this user, [11] of the room, [12] of the address
--- ARGV[1] user id, [2] message id, [3] the message as JSON, [4] "1": host or moderator, [5] how long the key is
--- remembered (ms; "": no key), [6] how many messages stay known, [7] id of the message replied to or "", [8] the text,
--- [9] its folded words, the whole first, as JSON, [10…15] ms between messages and messages at once of the three rates
--- (0: no limit)
+-- ARGV[1] user id, [2] message id, [3] the message as JSON, [4] "1": host or moderator, [5] ms the key is remembered
+-- ("": no key), [6] messages that stay known, [7] id of the message replied to or "", [8] the text, [9] its folded
+-- words, the whole first, as JSON, [10…15] ms between messages and messages at once of the three rates (0: no limit)
 -- Returns {0, offset, id} | {1, until_ms} banned | {2, retry_after_ms} too fast | {3} no message to reply to |
 -- {4} frozen | {5} a blocked word | {6} said already
 local room, log, messages, authors, bans, settings = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -14,7 +13,7 @@ local user, id, message, staff = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local key_ttl_ms, cap, reply_to, text = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local now = now_ms()
 
--- The key first: a retry of a message that was said is not a new one, whatever has happened since.
+-- The key first: a retry is not a new message, whatever has happened since.
 local before = key_ttl_ms ~= '' and redis.call('GET', sent)
 if before then
   local old_id, old_offset = string.match(before, '^(%S+) (%d+)$')
@@ -32,7 +31,8 @@ if not staff then
       if word:sub(1, 1) == '*' and string.find(folded[1], word:sub(2), 1, true) then return {5} end
     end
   end
-  if redis.call('GET', last) == text then return {6} end
+  -- Short cheers may be repeated.
+  if #text > 4 and redis.call('GET', last) == text then return {6} end
 end
 -- GCRA, three times: the theoretical arrival time may run ahead of now by (burst - 1) intervals.
 local arrivals = {}

@@ -6,33 +6,12 @@ are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
-#: any integer a JSON number carries exactly
-CommandId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-#: an id given out by the server; bounded so that no key in Valkey grows with it
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._~:-]+$")]
-#: the ``sub`` of somebody's token
-UserId = Annotated[str, Meta(min_length=1, max_length=128)]
-#: an idempotency key: printable ASCII
-Key = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
-#: before cleaning; the rule of 1–300 characters applies after it (chat/models.py)
-RawText = Annotated[str, Meta(max_length=2000)]
-Seconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
-PaymentToken = Annotated[str, Meta(min_length=1, max_length=256)]
-
-
-#: the small set of reactions
-Reaction = Literal["heart", "fire", "clap", "laugh", "wow"]
-
-
-class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="do"):
-    """What all commands have."""
-
-    id: CommandId
+from livecommerce.schema import chat
+from livecommerce.schema.command import Command, CommandId, Id, Key, PaymentToken
 
 
 class Join(Command, frozen=True, tag="join"):
@@ -45,46 +24,6 @@ class Join(Command, frozen=True, tag="join"):
 
 class Ping(Command, frozen=True, tag="ping"):
     """Ask for the server's clock: ``ok: {server_ms}``."""
-
-
-class ChatSend(Command, frozen=True, tag="chat.send"):
-    """Say something: ``ok: {id, offset}``. Sending again with the same key says it once."""
-
-    text: RawText
-    reply_to: Id | None = None
-    key: Key | None = None
-
-
-class ChatDelete(Command, frozen=True, tag="chat.delete"):
-    """Take back a message (moderator); ``message_id``, because ``id`` is the command's own."""
-
-    message_id: Id
-
-
-class ChatBan(Command, frozen=True, tag="chat.ban"):
-    """Ban a user from this stream, for some seconds or for good (moderator)."""
-
-    user_id: UserId
-    seconds: Seconds | None = None
-
-
-class ChatUnban(Command, frozen=True, tag="chat.unban"):
-    """Lift a ban (moderator)."""
-
-    user_id: UserId
-
-
-class ChatReact(Command, frozen=True, tag="chat.react"):
-    """Add to the reactions, which are shown as sums."""
-
-    kind: Reaction
-    count: Annotated[int, Meta(ge=1, le=50)] = 1
-
-
-class Announce(Command, frozen=True, tag="announce"):
-    """Say something to everybody as the host."""
-
-    text: RawText
 
 
 class DealClaim(Command, frozen=True, tag="deal.claim"):
@@ -155,12 +94,7 @@ class ProductPin(Command, frozen=True, tag="product.pin"):
 _ALL: tuple[type[Command], ...] = (
     Join,
     Ping,
-    ChatSend,
-    ChatDelete,
-    ChatBan,
-    ChatUnban,
-    ChatReact,
-    Announce,
+    *chat.COMMANDS,
     DealClaim,
     OrderPay,
     OrderCancel,

@@ -11,8 +11,31 @@ from typing import Any
 
 import msgspec
 
-from chat.models import Message, Moderation
-from deals.models import Deal, Order, Place, Product
+from chat.models import Message, Moderation, Rules
+from deals.models import Place
+from livecommerce.schema.event_data import (
+    ClaimedData,
+    Count,
+    DealData,
+    LowStockData,
+    MessageData,
+    MessageId,
+    Nothing,
+    OrderData,
+    PinnedMessage,
+    PinnedProduct,
+    PollCountsData,
+    PollData,
+    ProductData,
+    ProductId,
+    PurchaseData,
+    QueueData,
+    ReleasedData,
+    StatusData,
+    StockData,
+    Text,
+    UserIdData,
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -40,105 +63,6 @@ class Private(Event, frozen=True):
     to: str
 
 
-class MessageId(msgspec.Struct, frozen=True):
-    """A chat message's id."""
-
-    id: str
-
-
-class Text(msgspec.Struct, frozen=True):
-    """Text for all."""
-
-    text: str
-
-
-class Nothing(msgspec.Struct, frozen=True):
-    """No data: the type says it all."""
-
-
-class ProductData(msgspec.Struct, frozen=True):
-    """The product as it is now."""
-
-    product: Product
-
-
-class ProductId(msgspec.Struct, frozen=True):
-    """A product's id."""
-
-    product_id: str
-
-
-class PinnedProduct(msgspec.Struct, frozen=True):
-    """The pinned product's id, or nothing."""
-
-    product_id: str | None
-
-
-class DealData(msgspec.Struct, frozen=True):
-    """The deal as it is after the event."""
-
-    deal: Deal
-
-
-class ClaimedData(msgspec.Struct, frozen=True):
-    """A batch of claims: units taken, units left, up to ten buyers' names and how many more there were."""
-
-    deal_id: str
-    units: int
-    left: int
-    buyers: list[str]
-    more: int
-
-
-class ReleasedData(msgspec.Struct, frozen=True):
-    """Units that came back."""
-
-    deal_id: str
-    units: int
-    left: int
-
-
-class PublicBuyer(msgspec.Struct, frozen=True):
-    """A buyer as everybody may see them."""
-
-    name: str
-
-
-class PurchaseData(msgspec.Struct, frozen=True):
-    """Somebody paid."""
-
-    deal_id: str
-    buyer: PublicBuyer
-    units: int
-
-
-class StockData(msgspec.Struct, frozen=True):
-    """A deal's counters."""
-
-    deal_id: str
-    left: int
-    held: int
-    sold: int
-
-
-class Count(msgspec.Struct, frozen=True):
-    """How many."""
-
-    count: int
-
-
-class StatusData(msgspec.Struct, frozen=True):
-    """``ok``, or ``degraded`` while the worker cannot reach Valkey (commands then answer ``temporary: true``)."""
-
-    state: str
-
-
-class OrderData(msgspec.Struct, frozen=True):
-    """The order as it is now."""
-
-    order: Order
-
-
 class ChatMessage(Numbered, frozen=True, tag="chat.message"):
     """Somebody said something."""
 
@@ -147,6 +71,48 @@ class ChatMessage(Numbered, frozen=True, tag="chat.message"):
 
 class ChatDeleted(Numbered, frozen=True, tag="chat.deleted"):
     """A message was taken back."""
+
+    data: MessageId
+
+
+class ChatCleared(Numbered, frozen=True, tag="chat.cleared"):
+    """All that a user said was taken back."""
+
+    data: UserIdData
+
+
+class ChatPinned(Numbered, frozen=True, tag="chat.pinned"):
+    """Another message (or none) is pinned."""
+
+    data: PinnedMessage
+
+
+class ChatSettings(Numbered, frozen=True, tag="chat.settings"):
+    """The room's rules changed."""
+
+    data: Rules
+
+
+class PollOpened(Numbered, frozen=True, tag="poll.opened"):
+    """Everybody is asked."""
+
+    data: PollData
+
+
+class PollClosed(Numbered, frozen=True, tag="poll.closed"):
+    """A poll is over; its result."""
+
+    data: PollData
+
+
+class QuestionAsked(Numbered, frozen=True, tag="question.asked"):
+    """A message was marked as a question."""
+
+    data: MessageData
+
+
+class QuestionAnswered(Numbered, frozen=True, tag="question.answered"):
+    """A question was answered; ``id`` is its message's."""
 
     data: MessageId
 
@@ -265,6 +231,12 @@ class DealStock(LatestOnly, frozen=True, tag="deal.stock"):
     data: StockData
 
 
+class PollCounts(LatestOnly, frozen=True, tag="poll.counts"):
+    """A poll's counts now."""
+
+    data: PollCountsData
+
+
 class Status(LatestOnly, frozen=True, tag="status"):
     """Whether the room works."""
 
@@ -289,6 +261,18 @@ class WaitlistPosition(Private, frozen=True, tag="waitlist.position"):
     data: Place
 
 
+class DealLowStock(Private, frozen=True, tag="deal.low_stock"):
+    """To the host: few units are left."""
+
+    data: LowStockData
+
+
+class QuestionQueue(Private, frozen=True, tag="question.queue"):
+    """The host's open questions."""
+
+    data: QueueData
+
+
 class ModerationNotice(Private, frozen=True, tag="moderation"):
     """Something was done to you; after a ban the connection is closed with 3501."""
 
@@ -296,12 +280,14 @@ class ModerationNotice(Private, frozen=True, tag="moderation"):
 
 
 _ALL: tuple[type[Event], ...] = (
-    *(ChatMessage, ChatDeleted, Announcement, ProductUpdated, ProductPinned, ProductRemoved),
+    *(ChatMessage, ChatDeleted, ChatCleared, ChatPinned, ChatSettings, Announcement),
+    *(PollOpened, PollClosed, QuestionAsked, QuestionAnswered, PollCounts, QuestionQueue),
+    *(ProductUpdated, ProductPinned, ProductRemoved),
     *(DealScheduled, DealOpened, DealExtended, DealSoldOut, DealClosed, DealCancelled),
     *(DealClaimed, DealReleased, Purchase),
     *(StreamLive, StreamInterrupted, StreamEnded),
     *(Viewers, Reactions, DealStock, Status),
-    *(OrderUpdated, WaitlistOffer, WaitlistPosition, ModerationNotice),
+    *(OrderUpdated, WaitlistOffer, WaitlistPosition, DealLowStock, ModerationNotice),
 )
 
 #: every event's type by its name

@@ -22,6 +22,7 @@ from livecommerce.context import Context
 from livecommerce.http.app import build_app
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
+from livecommerce.poll_clock import PollClock
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings
@@ -216,7 +217,7 @@ async def room_worker(valkey_url: str, *, linger_s: float = 30.0) -> AsyncIterat
     server = TestServer(build_app(context), port=port)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
-        for part in (clock, context.hub, context.presence):
+        for part in (clock, context.hub, context.presence, PollClock(context.hub, context.chat.polls)):
             stack.push_async_callback(part.aclose)
             await part.start()
         stack.push_async_callback(context.deals.aclose)

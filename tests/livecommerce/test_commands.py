@@ -7,16 +7,18 @@ from typing import Any, cast
 import pytest
 
 from livecommerce.auth import Grant, Identity
-from livecommerce.commands import TABLE, Accepted, Refused, Row, Visit, carry_out, read_command, refusal_of
+from livecommerce.commands import TABLE, Accepted, Refused, carry_out, read_command, refusal_of
 from livecommerce.problems import Problem
 from livecommerce.schema.commands import COMMANDS
 from livecommerce.schema.events import EVENTS
+from livecommerce.visit import Row, Visit
 
 ROLES: dict[str, tuple[str, str, frozenset[Grant]]] = {
     # role: user, the token's stream, grants
     "watcher": ("ann", "*", frozenset({Grant.WATCH})),
     "chatter": ("ann", "*", frozenset({Grant.WATCH, Grant.CHAT})),
     "buyer": ("ann", "*", frozenset({Grant.WATCH, Grant.BUY})),
+    "appointed": ("appointed", "*", frozenset({Grant.WATCH, Grant.CHAT})),
     "moderator": ("mod", "*", frozenset({Grant.WATCH, Grant.CHAT, Grant.MODERATE})),
     "host of it": ("hal", "*", frozenset({Grant.HOST})),
     "host of another": ("eve", "*", frozenset({Grant.HOST, Grant.WATCH, Grant.CHAT})),
@@ -24,8 +26,8 @@ ROLES: dict[str, tuple[str, str, frozenset[Grant]]] = {
     "of another stream": ("hal", "other", frozenset(Grant)),
 }
 ALL = set(ROLES) - {"of another stream"}
-MODERATORS = {"moderator", "host of it", "admin"}
-CHATTERS = {"chatter", "moderator", "host of another", "admin"}
+MODERATORS = {"moderator", "appointed", "host of it", "admin"}
+CHATTERS = {"chatter", "appointed", "moderator", "host of another", "admin"}
 MAY: dict[str, set[str]] = {
     "ping": ALL - {"host of it"},
     "chat.send": CHATTERS,
@@ -33,7 +35,18 @@ MAY: dict[str, set[str]] = {
     "chat.delete": MODERATORS,
     "chat.ban": MODERATORS,
     "chat.unban": MODERATORS,
+    "chat.clear_user": MODERATORS,
+    "chat.settings": MODERATORS,
+    "chat.pin": MODERATORS,
+    "moderation.journal": MODERATORS,
     "announce": {"host of it", "admin"},
+    "moderator.grant": {"host of it", "admin"},
+    "moderator.revoke": {"host of it", "admin"},
+    "poll.open": {"host of it", "admin"},
+    "poll.close": {"host of it", "admin"},
+    "poll.vote": CHATTERS,
+    "question.ask": CHATTERS,
+    "question.answer": MODERATORS,
     "deal.claim": {"buyer", "admin"},
     "order.pay": {"buyer", "admin"},
     "order.cancel": {"buyer", "admin"},
@@ -54,10 +67,18 @@ class NoHub:
         return None
 
 
+class NoModerators:
+    """A chat whose host appointed one user."""
+
+    async def is_moderator(self, stream_id: str, user_id: str) -> bool:
+        return user_id == "appointed"
+
+
 class NoContext:
     """All a refused command touches."""
 
     hub = NoHub()
+    chat = NoModerators()
 
 
 def visit(role: str) -> Visit:

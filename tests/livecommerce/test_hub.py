@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from livecommerce import bans, keys
 from livecommerce import hub as hub_module
-from livecommerce import keys
 from livecommerce.hub import Hub
 from livecommerce.room_log import RING_EVENTS
 from livecommerce.scripting import ScriptRunner
@@ -218,7 +218,10 @@ async def test_a_busy_room_joins_events_into_few_frames_and_an_idle_one_does_not
         assert ann.offsets == list(range(1, 301))
 
 
-async def test_an_empty_room_closes_after_a_while_and_opens_again(valkey_url: str, redis: Redis) -> None:
+async def test_an_empty_room_closes_after_a_while_and_opens_again(
+    valkey_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bans, "IDLE_S", 0.0)
     async with room_worker(valkey_url, linger_s=0.0) as worker:
         stream_id = await worker.stream()
         channel = keys.log(stream_id)

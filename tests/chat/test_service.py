@@ -153,3 +153,40 @@ def test_every_refusal_has_a_kind() -> None:
     refusals = ChatError.__subclasses__()
     assert len(refusals) >= 5
     assert all(r.code in KINDS for r in refusals)
+
+
+async def test_all_of_an_address_share_a_limit_and_staff_has_none(
+    redis: Redis, run_script: ScriptRunner, stream_id: str
+) -> None:
+    chat = ChatService(redis, run_script, new_id=new_id, pace=FAST, address_pace=Pace(interval_ms=60_000, burst=3))
+    for n in range(3):
+        await chat.send(stream_id, Author(f"u{n}", "U"), "hello there", address="192.0.2.7")
+    with pytest.raises(RateLimited) as refused:
+        await chat.send(stream_id, Author("u9", "U"), "hello there", address="192.0.2.7")
+    assert 50_000 < (refused.value.retry_after_ms or 0) <= 60_000
+    await chat.send(stream_id, Author("u9", "U"), "hello there", address="192.0.2.8")
+    await chat.send(stream_id, Author("u8", "U"), "hello there")
+    await chat.send(stream_id, Author("hal", "Hal", ["host"]), "hello there", address="192.0.2.7")
+
+
+async def test_a_room_has_a_limit_and_a_refused_message_uses_up_none(
+    redis: Redis, run_script: ScriptRunner, stream_id: str
+) -> None:
+    chat = ChatService(redis, run_script, new_id=new_id, pace=Pace(60_000, 2), room_pace=Pace(300, 1))
+    await chat.send(stream_id, Author("u1", "U"), "hello there")
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            await chat.send(stream_id, Author("u2", "U"), "hello there")
+    await asyncio.sleep(0.35)
+    # Were the refused ones counted, u2 would have to wait a minute now.
+    await chat.send(stream_id, Author("u2", "U"), "hello there")
+
+
+async def test_the_authors_of_forgotten_messages_are_forgotten(
+    chat: ChatService, redis: Redis, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "MESSAGES_CAP", 3)
+    for n in range(8):
+        await chat.send(stream_id, ANN, f"message {n}")
+    assert await redis.hlen(keys.authors(stream_id)) == await redis.zcard(keys.messages(stream_id)) == 3
+    assert set(await redis.hkeys(keys.authors(stream_id))) == set(await redis.zrange(keys.messages(stream_id), 0, -1))

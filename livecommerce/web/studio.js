@@ -128,7 +128,10 @@ class StudioPage {
   #wire() {
     const { store, room, preview } = this;
     store.addEventListener("stream", () => this.#judge());
-    room.addEventListener("state", () => this.#judge());
+    room.addEventListener("state", () => {
+      document.body.dataset.room = room.state;
+      this.#judge();
+    });
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));
     preview.addEventListener("publisher", ({ detail }) => {
       if (detail.state === "connected") this.#save(true);

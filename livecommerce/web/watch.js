@@ -80,7 +80,10 @@ class WatchPage {
     viewer.addEventListener("media", ({ detail }) => this.stage.play(detail.stream));
     viewer.addEventListener("state", ({ detail }) => this.#mediaState(detail));
     viewer.addEventListener("stats", ({ detail }) => this.#mediaStats(detail));
-    room.addEventListener("state", () => this.#judge());
+    room.addEventListener("state", () => {
+      document.body.dataset.room = room.state;
+      this.#judge();
+    });
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));
     store.follow(room);
     addEventListener("online", () => this.#nudge());

@@ -57,8 +57,8 @@ def listeners(server: RunningServer) -> dict[int, psutil.Process]:
 async def worker_of(redis: Redis, server: RunningServer, session: str) -> psutil.Process:
     """The process that has a media session: its id names the worker, whose private address is in Valkey."""
     address = await redis.get(keys.worker(session.partition(".")[0]))
-    assert address is not None, session
-    return listeners(server)[int(bytes(address).rpartition(b":")[2])]
+    assert isinstance(address, bytes), session
+    return listeners(server)[int(address.rpartition(b":")[2])]
 
 
 class Connections:

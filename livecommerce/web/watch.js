@@ -10,6 +10,7 @@ import "./components/refusal-note.js";
 import "./components/show-header.js";
 import "./components/toast-rack.js";
 import "./components/video-stage.js";
+import "./components/waiting-line.js";
 import { OFFLINE, Refusal, Room, ServerClock, Show, roomUrl, sleep } from "./client.js";
 import { WhepViewer } from "./media.js";
 import { h } from "./ui/dom.js";

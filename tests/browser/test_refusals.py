@@ -114,6 +114,31 @@ async def test_giving_it_back(browser: Browser, server: RunningServer, api: Api,
     await expect(viewer.get_by_test_id("order-hold")).to_be_visible()
 
 
+async def test_waiting_for_one_that_comes_back(
+    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str
+) -> None:
+    """Sold out: stand in line, keep the place over a reload, leave, return; what comes back is held for the first."""
+    deal_id = await api.open_deal(host, stream_id, stock=1)
+    holder = await api.guest("Holder")
+    held = await api.claim(holder, stream_id, deal_id)
+    viewer = await open_watch(browser, server.url, stream_id)
+    await expect(viewer.get_by_test_id("deal-buy")).to_be_disabled()
+    await viewer.get_by_test_id("wait-join").click()
+    await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are first in line")
+    await viewer.reload()
+    await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are first in line")
+    await viewer.get_by_test_id("wait-leave").click()
+    await expect(viewer.get_by_test_id("wait-place")).to_be_hidden()
+    await viewer.get_by_test_id("wait-join").click()
+    await expect(viewer.get_by_test_id("wait-place")).to_be_visible()
+    assert (await api.call("POST", f"/api/v1/orders/{held.body['id']}/cancel", holder)).status == 200
+    await expect(viewer.get_by_test_id("order-hold")).to_be_visible()
+    await expect(viewer.get_by_test_id("order-refusal")).to_contain_text("reserved for you")
+    await expect(viewer.get_by_test_id("wait-join")).to_be_hidden()
+    await viewer.get_by_test_id("order-pay").click()
+    await expect(viewer.get_by_test_id("order-receipt")).to_be_visible()
+
+
 async def test_talking_too_fast(browser: Browser, server: RunningServer, stream_id: str) -> None:
     """The third line in a row is refused with the seconds to wait, and stays in the field."""
     viewer = await open_watch(browser, server.url, stream_id)

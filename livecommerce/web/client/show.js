@@ -2,7 +2,7 @@
  * What a room's events add up to: the stream, its chat, products, deals and one's own orders. No DOM.
  *
  * Events: reset, stream, viewers, lines {added, removed}, products, deals {deal, was}, order {order},
- * purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
+ * place {dealId}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
  */
 export const MAX_LINES = 200;
 
@@ -19,6 +19,8 @@ export class Show extends EventTarget {
     this.products = new Map();
     this.deals = new Map();
     this.orders = new Map();
+    /** One's place in the waiting lists, by deal. */
+    this.places = new Map();
   }
 
   /** Follow a room: its joins and its events. */
@@ -170,6 +172,20 @@ export class Show extends EventTarget {
     this.#tell("order", { order, was });
   }
 
+  /** Where one stands in a deal's waiting list; position null is "not waiting". */
+  takePlace({ deal_id: id, position }) {
+    if (position === null || position === undefined) this.places.delete(id);
+    else this.places.set(id, position);
+    this.#tell("place", { dealId: id });
+  }
+
+  /** A unit came back and is held for the one who waited. */
+  offered(order) {
+    this.takePlace({ deal_id: order.deal_id, position: null });
+    this.takeOrder(order);
+    this.#tell("offer", { order });
+  }
+
   react(counts) {
     this.#tell("reactions", { counts });
   }
@@ -205,6 +221,8 @@ const HANDLERS = {
     show.purchased(event);
   },
   "order.updated": (show, { data }) => data.order && show.takeOrder(data.order),
+  "waitlist.offer": (show, { data }) => data.order && show.offered(data.order),
+  "waitlist.position": (show, { data }) => show.takePlace(data),
   viewers: (show, { data }) => show.setViewers(data.count),
   reactions: (show, { data }) => show.react(data),
   moderation: (show, { data }) => show.moderated(data),

@@ -40,6 +40,8 @@ class DealCard extends HTMLElement {
     this.bar = h("div", { class: "stock", aria: { hidden: "true" } }, h("i"));
     this.stock = h("div", { class: "deal-stock" }, this.bar, h("p", {}, this.left, this.hint));
     this.buy = h("button", { class: "buy", testid: "deal-buy", type: "button", onclick: () => this.#buy() });
+    this.line = h("waiting-line");
+    this.line.addEventListener("refused", ({ detail }) => this.note.refuse(detail.refusal));
     this.note = h("refusal-note", { testid: "refusal" });
     this.card = h(
       "section",
@@ -47,6 +49,7 @@ class DealCard extends HTMLElement {
       h("div", { class: "deal-top" }, this.art, h("div", { class: "deal-words" }, this.heading, this.price), this.ring),
       this.stock,
       this.buy,
+      this.line,
     );
     this.append(this.card, this.note);
     show(this.card, false);
@@ -59,6 +62,7 @@ class DealCard extends HTMLElement {
 
   follow(store, api) {
     Object.assign(this, { store, api });
+    this.line.follow(store, api);
     store.addEventListener("deals", ({ detail: { deal, was } }) => {
       if (deal && was && ["closed", "cancelled"].includes(deal.state)) this.#ended.set(deal.id, store.clock.now());
       this.#choose();
@@ -112,6 +116,7 @@ class DealCard extends HTMLElement {
     const orders = [...this.store.orders.values()].filter((order) => order.deal_id === deal.id);
     const holding = orders.some((order) => ["held", "paying"].includes(order.state));
     show(this.buy, !holding);
+    this.line.offer(deal.state === "sold_out" && !holding ? deal : null);
     this.card.dataset.holding = String(holding);
     this.buy.disabled = this.#buying || deal.state !== "open";
     this.buy.dataset.busy = String(this.#buying);

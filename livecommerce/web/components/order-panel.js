@@ -24,6 +24,7 @@ class OrderPanel extends HTMLElement {
   follow(store, api) {
     Object.assign(this, { store, api });
     store.addEventListener("order", ({ detail: { order, was } }) => this.#changed(order, was));
+    store.addEventListener("offer", () => this.note.say(t("wait.offer")));
     store.addEventListener("reset", ({ detail }) => detail.lost?.forEach((order) => this.#refresh(order.id)));
   }
 

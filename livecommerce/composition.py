@@ -49,7 +49,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
     pace, staff_pace = _paces(settings.limit.chat)
     chat = ChatService(redis, run_script, new_id=new_id, pace=pace, staff_pace=staff_pace)
-    hub = Hub(redis, run_script)
+    hub = Hub(redis, run_script, follows_replication=bool(settings.redis_url))
     hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     polls = PollClock(hub, chat.polls)

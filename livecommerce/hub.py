@@ -27,7 +27,7 @@ from livecommerce.member import Member
 from livecommerce.problems import Problem
 from livecommerce.reactions import Reactions
 from livecommerce.room import Room
-from livecommerce.room_log import RoomLog
+from livecommerce.room_log import RoomLog, epoch_of
 from livecommerce.scripting import ScriptRunner
 from livecommerce.tasks import stop
 
@@ -66,11 +66,13 @@ class Arrival:
 class Hub:
     """The rooms of one worker; ``start`` and ``aclose`` own its tasks."""
 
-    def __init__(self, redis: Redis, run_script: ScriptRunner, *, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self, redis: Redis, run_script: ScriptRunner, *, linger_s: float = LINGER_S, follows_replication: bool = False
+    ) -> None:
         self._redis = redis
         self._linger_s = linger_s
         self.bus = Bus(redis)
-        self.log = RoomLog(run_script)
+        self.log = RoomLog(run_script, follows_replication=follows_replication)
         self.reactions = Reactions(redis, self.position)
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -133,10 +135,6 @@ class Hub:
         if (room := self._rooms.get(stream_id)) is not None:
             room.show(slot, event_type, data)
 
-    async def hold(self, stream_id: str) -> Room:
-        """The room, open until :meth:`Room.release`; the stream has to exist. Raises ``unavailable``."""
-        return await self._open(stream_id)
-
     async def arrive(
         self, stream_id: str, member: Member, *, epoch: str | None = None, offset: int | None = None
     ) -> Arrival:
@@ -146,7 +144,7 @@ class Hub:
         """
         if self._closing is not None:
             raise Problem("unavailable", "The server is going away.", retry_after_ms=1000)
-        room = await self._open(stream_id)
+        room = await self.hold(stream_id)
         try:
             room.expect(member)
             return await self._missed(room, epoch, offset)
@@ -200,8 +198,8 @@ class Hub:
         newer = room.ring.between(page.top, room.position)
         return None if newer is None else [i for i in page.events if i.offset > offset] + newer
 
-    async def _open(self, stream_id: str) -> Room:
-        """The open room, with one visitor more."""
+    async def hold(self, stream_id: str) -> Room:
+        """The room, open until :meth:`Room.release`; the stream has to exist. Raises ``unavailable``."""
         room = self._rooms.get(stream_id)
         if room is None:
             task = self._opening.get(stream_id)
@@ -253,10 +251,13 @@ class Hub:
             pipeline = self._redis.pipeline(transaction=False)
             for room in rooms:
                 pipeline.hmget(keys.room(room.stream_id), "epoch", "offset")
+            if self.log.follows_replication:
+                pipeline.info("replication")
             answers = await pipeline.execute()
+        replication_id = str(answers.pop()["master_replid"]) if self.log.follows_replication else ""
         missed = False
         for room, position, (epoch, offset) in zip(rooms, before, answers, strict=True):
-            missed |= not room.check((epoch or b"").decode(), int(offset or 0), position)
+            missed |= not room.check(epoch_of(epoch, replication_id), int(offset or 0), position)
         if missed:
             self.bus.reconnect()
 

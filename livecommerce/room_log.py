@@ -63,11 +63,22 @@ class Page:
     events: Sequence[Item]
 
 
-class RoomLog:
-    """Reads the logs of rooms."""
+def epoch_of(epoch: bytes | None, replication_id: str) -> str:
+    """A room's epoch as viewers know it: with the server's replication id, where that is followed."""
+    text = (epoch or b"").decode()
+    return f"{text}.{replication_id[:12]}" if replication_id else text
 
-    def __init__(self, run_script: ScriptRunner) -> None:
+
+class RoomLog:
+    """Reads the logs of rooms.
+
+    ``follows_replication``: the epoch changes with the server's replication id. A replica that takes over may lack
+    the newest events, and then gives their offsets to others; a server of our own never does (it syncs each write).
+    """
+
+    def __init__(self, run_script: ScriptRunner, *, follows_replication: bool = False) -> None:
         self._run_script = run_script
+        self.follows_replication = follows_replication
         #: reads made, for metrics and tests
         self.reads = 0
 
@@ -82,7 +93,7 @@ class RoomLog:
     async def _read(self, stream_id: str, after: str, count: int) -> Page:
         self.reads += 1
         names = [keys.room(stream_id), keys.log(stream_id)]
-        answer: list[Any] = await self._run_script(READ_ROOM, names, [after, count])
+        answer: list[Any] = await self._run_script(READ_ROOM, names, [after, count, int(self.follows_replication)])
         epoch = answer[0].decode()
         return Page(epoch, int(answer[1]), [Item(e, offset_of(e), epoch) for e in answer[2]])
 

@@ -191,12 +191,14 @@ class RoomWorker:
 
 
 @contextlib.asynccontextmanager
-async def room_worker(valkey_url: str, *, linger_s: float = 30.0) -> AsyncIterator[RoomWorker]:
+async def room_worker(
+    valkey_url: str, *, linger_s: float = 30.0, follows_replication: bool = False
+) -> AsyncIterator[RoomWorker]:
     """Run one worker with its own connections to Valkey; several on one Valkey are a group."""
     worker_id, port = new_id("w"), unused_port()
     redis = redis_client.make(valkey_url)
     run_script, clock = ScriptRunner(redis), ValkeyClock(redis)
-    hub = Hub(redis, run_script, linger_s=linger_s)
+    hub = Hub(redis, run_script, linger_s=linger_s, follows_replication=follows_replication)
     context = Context(
         settings=Settings(secret=SECRET, port=port, public_url="https://shop.example", limit=GENEROUS),
         worker_id=worker_id,

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from streams import rtcp
@@ -13,6 +14,7 @@ from streams.answer import Sender
 from streams.audience import Audience
 from streams.codecs import Codec
 from streams.counters import Counters
+from streams.delays import Delays
 from streams.fanout import FanOut
 from streams.keyframes import KeyframeRequests
 from streams.packet import Packet
@@ -48,7 +50,7 @@ class Broadcast:
         self._on_media = on_media
         self._loop = asyncio.get_running_loop()
         assert transport.media.sock is not None
-        self._fan_out = FanOut(transport.media.sock, transport.send_buffer, self._loop)
+        self._fan_out = FanOut(transport.media.sock, transport.send_buffer, self._loop, transport.delays)
         self.audiences = {
             kind: Audience(track, self._fan_out, transport.send_buffer, self._loop)
             for kind, track in self.tracks.items()
@@ -236,9 +238,17 @@ class Broadcast:
         total.keyframes_asked = self._keyframes.asked
         return total
 
-    def stats(self) -> dict[str, Any]:
-        """What there is to know about this stream on this worker."""
+    @property
+    def delays(self) -> Delays:
+        """How long packets took through this worker."""
+        return self._fan_out.delays
+
+    def stats(self, *, viewers: int = 0) -> dict[str, Any]:
+        """What there is to know about this stream on this worker, with details of so many viewers."""
+        now_s = time.monotonic()
+        details = [each.stats(now_s) for each in islice((v for v in self.viewers if v.kind == "view"), viewers)]
         return {
+            **({"viewers_in_detail": details} if viewers else {}),
             "publisher": self.publisher.id if self.publisher is not None else None,
             "live": self._announced is not None,
             "viewers": self.audience,
@@ -247,6 +257,7 @@ class Broadcast:
             "viewers_connected": sum(viewer.context is not None for viewer in self.viewers),
             "codecs": {kind: codec.name for kind, codec in self.playing.items()},
             "slices": self._fan_out.slices,
+            "forward_delay_s": dict(self.delays.cumulative()),
             "runs_dropped": self._fan_out.runs_dropped,
             **self.totals().as_dict(),
         }

@@ -13,6 +13,8 @@ class Counters:
     bytes_received: int = 0
     #: not authentic, not RTP, or of an unknown payload type
     packets_refused: int = 0
+    #: over the bitrate a host may send
+    packets_over_limit: int = 0
     #: lost on the way from the host and never recovered
     packets_lost: int = 0
     packets_recovered: int = 0

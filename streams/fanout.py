@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from struct import pack
 from typing import Any, Protocol
 
+from streams.delays import Delays
 from streams.packet import Packet, Rendering
 from streams.runs import split_runs
 from streams.srtp import MAX_SEGMENTS, MAX_SEND_BYTES, SendBuffer, memmove, protect
@@ -50,9 +51,21 @@ class Receiver(Protocol):
 class PreparedRun:
     """Plaintexts at their places, with room for the tags, and the pointers to encrypt them."""
 
-    __slots__ = ("ancillary", "count", "length_bytes", "lengths", "slots", "stride", "template", "total", "view")
+    __slots__ = (
+        "ancillary",
+        "arrived_s",
+        "count",
+        "length_bytes",
+        "lengths",
+        "slots",
+        "stride",
+        "template",
+        "total",
+        "view",
+    )
 
-    def __init__(self, plaintexts: Sequence[bytes], tag_bytes: int, buffer: SendBuffer) -> None:
+    def __init__(self, plaintexts: Sequence[bytes], tag_bytes: int, buffer: SendBuffer, arrived_s: float = 0.0) -> None:
+        self.arrived_s = arrived_s
         gap = bytes(tag_bytes)
         self.count = len(plaintexts)
         self.stride = len(plaintexts[0]) + tag_bytes
@@ -71,13 +84,22 @@ def prepare(packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: 
     sizes = [len(each) for each in plaintexts]
     tag = rendering.tag_bytes
     ranges = split_runs(sizes, tag_bytes=tag, max_segments=MAX_SEGMENTS, max_bytes=MAX_SEND_BYTES)
-    return [PreparedRun(plaintexts[each.start : each.stop], tag, buffer) for each in ranges]
+    return [
+        PreparedRun(plaintexts[each.start : each.stop], tag, buffer, packets[each.start].arrived_s) for each in ranges
+    ]
 
 
 class FanOut:
     """Sends prepared runs in order, in slices; one a broadcast."""
 
-    def __init__(self, sock: socket.socket, buffer: SendBuffer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        buffer: SendBuffer,
+        loop: asyncio.AbstractEventLoop,
+        overall: Delays | None = None,
+    ) -> None:
+        self._overall = overall or Delays()
         self._socket = sock
         self._buffer = buffer
         self._loop = loop
@@ -86,6 +108,7 @@ class FanOut:
         self._position = 0
         self._scheduled = False
         self.runs_dropped = 0
+        self.delays = Delays()
         self.slices = 0
 
     def send(self, runs: Sequence[PreparedRun], viewers: Sequence[Receiver]) -> None:
@@ -115,6 +138,10 @@ class FanOut:
                     return
             self._waiting.popleft()
             self._position = 0
+            # From the first packet's arrival to its last viewer: what anyone waited at most.
+            waited_s = time.monotonic() - run.arrived_s
+            self.delays.note(waited_s, run.count)
+            self._overall.note(waited_s, run.count)
 
     def send_to(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
         """Encrypt and send one run to each viewer. The hot path: every name is local."""

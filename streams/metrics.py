@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
 from streams.counters import Counters
+
+if TYPE_CHECKING:
+    from streams.transport import Transport
 
 _COUNTERS = {
     name: Counter(f"livecommerce_media_{name}", text)
@@ -14,6 +18,7 @@ _COUNTERS = {
         "packets_received": "RTP packets from hosts",
         "bytes_received": "RTP bytes from hosts",
         "packets_refused": "Packets of known peers that were not authentic or not understood",
+        "packets_over_limit": "Packets from hosts dropped because they send more than they may",
         "packets_recovered": "Packets from hosts that came after a NACK",
         "nacks_sent": "Packets asked of hosts again",
         "keyframes_asked": "Keyframes asked for by viewers and joins",
@@ -28,6 +33,12 @@ _COUNTERS = {
     }.items()
 }
 _STRANGERS = Counter("livecommerce_media_strangers", "Datagrams of nobody we know, thrown away")
+_DELAYED = Counter("livecommerce_media_handshakes_delayed", "DTLS handshakes put off because too many began at once")
+_FORWARDED = Counter(
+    "livecommerce_media_forwarded",
+    "Packets by the seconds from their arrival until the last viewer of this worker had them, cumulative",
+    ["within_s"],
+)
 _SESSIONS = Gauge("livecommerce_media_sessions", "Media sessions on this worker", ["kind"])
 
 
@@ -36,9 +47,10 @@ class RelayMetrics:
 
     def __init__(self) -> None:
         self._told = Counters()
-        self._strangers = 0
+        self._strangers = self._delayed = 0
+        self._forwarded: dict[str, int] = {}
 
-    def flush(self, total: Counters, sessions: Mapping[str, int], *, strangers: int) -> None:
+    def flush(self, total: Counters, sessions: Mapping[str, int], *, transport: Transport) -> None:
         """Tell Prometheus the counts so far."""
         for name, metric in _COUNTERS.items():
             # A sum may shrink for a moment, while a peer leaves: Prometheus must neither fail nor count it twice.
@@ -46,7 +58,12 @@ class RelayMetrics:
             if (now := getattr(total, name)) > told:
                 metric.inc(now - told)
                 setattr(self._told, name, now)
-        _STRANGERS.inc(strangers - self._strangers)
-        self._strangers = strangers
+        _STRANGERS.inc(transport.strangers - self._strangers)
+        self._strangers = transport.strangers
+        _DELAYED.inc(transport.handshakes_delayed - self._delayed)
+        self._delayed = transport.handshakes_delayed
+        for bound, count in transport.delays.cumulative():
+            _FORWARDED.labels(bound).inc(count - self._forwarded.get(bound, 0))
+            self._forwarded[bound] = count
         for kind, count in sessions.items():
             _SESSIONS.labels(kind).set(count)

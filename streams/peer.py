@@ -51,6 +51,9 @@ class Peer:
         self.created_s = self.consent_s = time.monotonic()
         self.connected_s: float | None = None
         self._handshake_s = 0.0
+        self._early = b""
+        #: the address it is counted at
+        self._host = ""
         self.gone = False
         self._on_gone = on_gone
         self._addresses: list[Any] = []
@@ -112,7 +115,7 @@ class Peer:
             self.address = address
             self.address_changed()
         if self._dtls is None:
-            self._start_handshake()
+            self._start_handshake(now_s)
 
     def address_changed(self) -> None:
         """The peer is reached at another address from now on."""
@@ -123,9 +126,12 @@ class Peer:
 
     # DTLS
 
-    def _start_handshake(self) -> None:
-        if not self.transport.may_shake_hands(self.consent_s):
-            return  # the peer asks again, every 50 to 500 ms
+    def _start_handshake(self, now_s: float) -> None:
+        if not self.transport.may_shake_hands(self.address[0], now_s):
+            self.transport.heavy[self] = None  # its turn comes by settle()
+            return
+        self._host = self.address[0]
+        self.transport.by_host[self._host] += 1
         self._dtls = DtlsSession(
             self.transport.certificate,
             client=is_dtls_client(self._setup),
@@ -134,9 +140,11 @@ class Peer:
             on_connected=self._connected,
             on_closed=self._leave,
         )
-        self._handshake_s = self.consent_s
+        self._handshake_s = now_s
         self.transport.heavy[self] = None
         self._dtls.start()
+        early, self._early = self._early, b""
+        self._dtls.feed(early)
 
     def _send_dtls(self, data: bytes) -> None:
         self.transport.media.send(data, self.address)
@@ -149,6 +157,9 @@ class Peer:
 
     def settle(self, now_s: float) -> bool:
         """Go on with the handshake, or free what it needed; whether there is no more to do."""
+        if self._dtls is None and self.address is not None and not self.gone:
+            self._start_handshake(now_s)
+            return False
         dtls = self._dtls
         if dtls is None or self.gone or dtls.closed:
             return True
@@ -173,6 +184,8 @@ class Peer:
         """A DTLS datagram from this peer."""
         if self._dtls is not None:
             self._dtls.feed(data)
+        else:
+            self._early = data  # came before its turn: the next time it would be sent is a second away
 
     def connected(self, tag_bytes: int) -> None:
         """The handshake is done; SRTP adds ``tag_bytes`` to a packet."""
@@ -197,6 +210,8 @@ class Peer:
         for ufrag in list(self.passwords):
             self.transport.by_ufrag.pop(ufrag, None)
         self.transport.heavy.pop(self, None)
+        self.transport.release_host(self._host)
+        self._host = ""
         dtls, self._dtls = self._dtls, None
         if dtls is not None:
             dtls.close()

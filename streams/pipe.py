@@ -14,6 +14,7 @@ from typing import Any
 from pylibsrtp import Policy
 
 from streams import rtcp, stun
+from streams.allowance import Allowance
 from streams.answer import Local
 from streams.codecs import Codec
 from streams.dtls import srtp_session
@@ -74,11 +75,11 @@ class PipeOut(Viewer):
             playing=tuple(self._payload_types[codec][0] for codec in playing if codec in self._payload_types),
         )
 
-    def _start_handshake(self) -> None:
+    def _start_handshake(self, now_s: float) -> None:
         """The first check tells the puller's address; the keys are there already."""
         if self.context is None and not self.gone:
             self.receive_context, self.context = self._srtp[0]._srtp[0], self._srtp[1]._srtp[0]
-            self.connected_s = time.monotonic()
+            self.connected_s = now_s
             self.connected(_TAG_BYTES)
             self.codecs_changed()
 
@@ -131,6 +132,8 @@ class PipeIn(Publisher):
         transport.pipe = self
         self._on_up = on_up
         self._ticket = ticket
+        # The origin has cut its host already.
+        self._allowance = Allowance(1e12, 1e12)
         self._orientation_ids = {"audio": 0, "video": ORIENTATION_ID}
         self.clock = HostClock(tuple(kind for kind in chosen if chosen[kind].formats) or ("audio", "video"))
         self._learn(codecs)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from streams import rtcp, rtp
+from streams.allowance import Allowance
 from streams.answer import Chosen
 from streams.codecs import Codec
 from streams.counters import Counters
@@ -24,6 +25,8 @@ MAX_SOURCES = 16
 REPORT_S = 1.0
 #: told by REMB where transport-wide feedback was not offered
 REMB_BITS_PER_SECOND = 3_000_000
+#: what a host may send, retransmissions and probes included; twice as much for a second
+MAX_BITS_PER_S = 20_000_000
 #: our own SSRC in feedback: nothing is ever sent by it
 FEEDBACK_SSRC = 1
 
@@ -62,6 +65,8 @@ class Publisher(Peer):
         super().__init__(*peer, **options)
         self.counters = Counters()
         self.clock = HostClock(tuple(self.chosen))
+        #: in bytes: a host that sends more than this is cut, for every byte goes to each viewer
+        self._allowance = Allowance(MAX_BITS_PER_S / 8, MAX_BITS_PER_S / 4)
         self._tracks = tracks
         self._on_packet = on_packet
         self._meanings = _meanings(self.chosen)
@@ -88,6 +93,9 @@ class Publisher(Peer):
             counters.packets_refused += 1
             return
         now_s = time.monotonic()
+        if not self._allowance.take(now_s, size):
+            counters.packets_over_limit += 1
+            return
         counters.packets_received += 1
         counters.bytes_received += size
         values = rtp.extension_values(data, header) if header.extension[2] else {}

@@ -201,10 +201,10 @@ class Relay:
         peer = self._session(session_id)
         return peer.kind, peer.stream_id
 
-    def stats(self, stream_id: str) -> dict[str, Any]:
-        """What this worker knows about a stream's media; empty when it has none of it."""
+    def stats(self, stream_id: str, *, viewers: int = 0) -> dict[str, Any]:
+        """What this worker knows about a stream's media, with details of so many viewers; empty when it has none."""
         broadcast = self._broadcasts.get(stream_id)
-        return broadcast.stats() if broadcast is not None else {}
+        return broadcast.stats(viewers=viewers) if broadcast is not None else {}
 
     @property
     def failures(self) -> int:
@@ -294,4 +294,4 @@ class Relay:
         for stream_id in list(self._broadcasts):
             total.add(self._broadcasts[stream_id].totals())
             self._forget_if_idle(stream_id)
-        self._metrics.flush(total, self._count, strangers=self._transport.strangers)
+        self._metrics.flush(total, self._count, transport=self._transport)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from streams import stun
 from streams.allowance import Allowance
+from streams.delays import Delays
 from streams.dtls import SharedCertificate
 from streams.rtcp import is_rtcp
 from streams.socket import MediaSocket
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 #: handshakes begun in a second, and at once: each costs about 0.7 ms, so others keep most of the time
 HANDSHAKES_PER_S = 300
 HANDSHAKE_BURST = 100
+#: sessions of one address; a carrier or an office shares one, loopback is not limited
+MAX_PEERS_AN_ADDRESS = 500
 
 
 class Transport:
@@ -37,6 +41,10 @@ class Transport:
         #: peers whose handshake is under way, or whose OpenSSL part is not freed yet
         self.heavy: dict[Peer, None] = {}
         self._handshakes = Allowance(HANDSHAKES_PER_S, HANDSHAKE_BURST)
+        #: peers that have shaken hands, by their address
+        self.by_host: Counter[str] = Counter()
+        #: how long packets took through this worker
+        self.delays = Delays()
         #: handshakes put off because too many began in this second
         self.handshakes_delayed = 0
         #: datagrams of strangers, thrown away
@@ -58,12 +66,20 @@ class Transport:
             continue
         return ufrag
 
-    def may_shake_hands(self, now_s: float) -> bool:
-        """Whether another handshake may begin now."""
-        if self._handshakes.take(now_s):
+    def may_shake_hands(self, host: str, now_s: float) -> bool:
+        """Whether another handshake may begin now, from this address."""
+        loopback = host.removeprefix("::ffff:").startswith("127.") or host == "::1"
+        if (loopback or self.by_host[host] < MAX_PEERS_AN_ADDRESS) and self._handshakes.take(now_s):
             return True
         self.handshakes_delayed += 1
         return False
+
+    def release_host(self, host: str) -> None:
+        """A peer counted at this address has left."""
+        if host:
+            self.by_host[host] -= 1
+            if not self.by_host[host]:
+                del self.by_host[host]
 
     def settle(self, now_s: float) -> None:
         """Every 50 ms: handshakes go on, finished ones free what they needed."""

@@ -147,6 +147,24 @@ class Viewer(Peer):
             self.packets_sent += 1
             self.bytes_sent += len(plaintext)
 
+    def stats(self, now_s: float) -> dict[str, Any]:
+        """What is known of this viewer."""
+        video = self.reports.get("video")
+        return {
+            "id": self.id,
+            "since_s": round(now_s - self.created_s, 1),
+            "join_ms": None if self.connected_s is None else round((self.connected_s - self.created_s) * 1000, 1),
+            "packets_sent": self.packets_sent,
+            "bytes_sent": self.bytes_sent,
+            "packets_dropped": self.packets_dropped,
+            "nacks_received": self.counters.nacks_received,
+            "retransmissions_sent": self.counters.retransmissions_sent,
+            "keyframes_asked": self.counters.keyframes_asked,
+            "loss": None if video is None else round(video.fraction_lost / 256, 4),
+            "packets_lost": None if video is None else video.lost,
+            "jitter_ms": None if video is None else round(video.jitter / 90, 1),
+        }
+
     def add_to(self, total: Counters) -> None:
         """Add this viewer's counts; spelled out because it is done for each of thousands every second."""
         mine = self.counters

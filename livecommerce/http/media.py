@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -12,7 +13,16 @@ from multidict import CIMultiDict
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import CONTEXT
 from livecommerce.http import placement
-from livecommerce.http.access import BANS, authenticate, find_stream, refuse_banned, refuse_ended, require
+from livecommerce.http.access import (
+    BANS,
+    authenticate,
+    controlled_stream,
+    find_stream,
+    refuse_banned,
+    refuse_ended,
+    require,
+)
+from livecommerce.http.answers import json_answer
 from livecommerce.http.bodies import MAX_SDP_BYTES, path_id, read_body, read_text
 from livecommerce.http.endpoints import SDP, Body, Endpoint
 from livecommerce.http.hops import HOP
@@ -23,6 +33,8 @@ from streams.relay_errors import NotHere
 
 log = logging.getLogger(__name__)
 
+#: viewers described in one answer
+MAX_DETAILS = 500
 FRAGMENT = "application/trickle-ice-sdpfrag"
 #: which sessions a path may name
 _KINDS = {"whip": "publish", "whep": "view"}
@@ -181,6 +193,18 @@ def _refuse_other_kind(request: web.Request, session_id: str) -> None:
         raise Problem("session_not_found", "There is no such session in this stream.")
 
 
+async def stats(request: web.Request) -> web.Response:
+    """``GET /api/v1/streams/{stream_id}/stats``: by the worker that carries the stream."""
+    stream = await controlled_stream(request)
+    asked = request.query.get("viewers", "0")
+    viewers = min(MAX_DETAILS, int(asked)) if asked.isdecimal() and len(asked) < 9 else 0
+
+    async def here() -> web.Response:
+        return json_answer(request.app[CONTEXT].relay.stats(stream.id, viewers=viewers))
+
+    return await _at_home(request, stream.id, here)
+
+
 def _mode(request: web.Request) -> str:
     return request.path.split("/", 2)[1]
 
@@ -230,6 +254,17 @@ ENDPOINTS = (
         body=Body(None, SDP),
         needs="watch",
         refusals=(*_OFFER_REFUSALS, "not_live", "banned"),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/streams/{stream_id}/stats",
+        stats,
+        "The stream's media in numbers, at the worker its host sends to; viewers in detail where asked for",
+        "media",
+        {200: (Body(dict[str, Any]),)},
+        needs="host",
+        refusals=("stream_not_found", "unavailable"),
+        parameters=(("viewers", "query", False, {"type": "integer", "maximum": 500}, "How many in detail."),),
     ),
     *_session_endpoints("whip", "host"),
     *_session_endpoints("whep", "watch"),

@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY
 
 from streams.counters import Counters
 from streams.metrics import RelayMetrics
+from streams.transport import Transport
 
 
 def value(name: str, **labels: str) -> float:
@@ -14,10 +15,16 @@ def value(name: str, **labels: str) -> float:
 
 def test_sums_become_differences_and_never_shrink() -> None:
     metrics = RelayMetrics()
+    transport = Transport("127.0.0.1", 0)
+    less, more = (value("forwarded_total", within_s=bound) for bound in ("0.001", "0.002"))
     before = value("packets_sent_total"), value("strangers_total")
     for sent, strangers in ((10, 1), (25, 4), (20, 4), (26, 4)):
-        metrics.flush(Counters(packets_sent=sent), {"view": 3, "publish": 1}, strangers=strangers)
+        transport.strangers = strangers
+        transport.delays.note(0.0015, 2)
+        metrics.flush(Counters(packets_sent=sent), {"view": 3, "publish": 1}, transport=transport)
     assert (value("packets_sent_total") - before[0], value("strangers_total") - before[1]) == (26, 4)
+    assert value("forwarded_total", within_s="0.001") == less
+    assert value("forwarded_total", within_s="0.002") == more + 8
     assert value("sessions", kind="view") == 3
 
 

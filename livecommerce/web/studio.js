@@ -10,6 +10,7 @@ import "./components/live-preview.js";
 import "./components/orders-table.js";
 import "./components/product-manager.js";
 import "./components/refusal-note.js";
+import "./components/room-rules.js";
 import "./components/share-link.js";
 import "./components/studio-bar.js";
 import { Refusal, Room, ServerClock, Show, roomUrl, safeStorage, sleep } from "./client.js";
@@ -36,13 +37,14 @@ class StudioPage {
     this.board = h("deal-board");
     this.orders = h("orders-table");
     this.chat = h("chat-panel");
+    this.rules = h("room-rules");
     const panel = (name, ...children) => h("section", { class: `panel panel-${name}`, id: `panel-${name}`, dataset: { tab: name } }, children);
     this.desk = h(
       "main",
       { class: "desk" },
       h("div", { class: "column" }, panel("show", this.preview, this.share), panel("orders", this.orders)),
       h("div", { class: "column" }, panel("deals", this.composer, this.board), panel("products", this.products)),
-      h("div", { class: "column" }, panel("chat", h("h2", {}, t("chat")), this.chat)),
+      h("div", { class: "column" }, panel("chat", h("h2", {}, t("chat")), this.rules, this.chat)),
     );
     this.tabs = this.#tabs();
     document.body.append(this.bar, this.door, this.desk, this.tabs);
@@ -113,6 +115,7 @@ class StudioPage {
     this.desk.hidden = this.tabs.hidden = false;
     this.bar.follow(this.store);
     this.chat.follow(this.store);
+    this.rules.follow(this.store);
     for (const part of [this.products, this.composer, this.board, this.orders]) part.follow(this.store, this.api);
     const channel = new BroadcastChannel(`livecommerce.studio.${stream.id}`);
     this.preview.aim({ url: `/whip/${encodeURIComponent(stream.id)}`, token, channel });

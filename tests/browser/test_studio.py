@@ -150,3 +150,34 @@ async def test_a_banned_viewer_is_told_and_silent(browser: Browser, server: Runn
         await expect(viewer.get_by_test_id("chat-input")).to_be_hidden()
         await expect(viewer.get_by_test_id("deal-buy")).to_be_hidden()
         await viewer.reload()
+
+
+async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningServer) -> None:
+    """Pin, announce, slow down, pause and resume: each is seen by a viewer at once, and by one who comes later."""
+    host = await open_page(browser, f"{server.url}/studio", DESK)
+    stream_id = await sign_in_to_studio(host)
+    viewer = await open_watch(browser, server.url, stream_id)
+    await says(host, "the rules of tonight")
+    await line(host, "the rules of tonight").hover()
+    await line(host, "the rules of tonight").get_by_test_id("chat-pin").click()
+    await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
+    await host.get_by_test_id("announce-text").fill("free shipping")
+    await host.get_by_test_id("announce").click()
+    await expect(viewer.get_by_test_id("chat-lines")).to_contain_text("free shipping")
+    await host.get_by_test_id("slow-mode").select_option("30")
+    await expect(viewer.get_by_test_id("chat-input")).to_have_attribute(
+        "placeholder", "Say something … (30 seconds apart)"
+    )
+    await says(viewer, "first")
+    await hears(host, "first")
+    await says(viewer, "second")
+    await told(viewer.get_by_test_id("chat-refusal"), "rate_limited", "seconds")
+    await host.get_by_test_id("freeze-chat").click()
+    await expect(viewer.get_by_test_id("chat-input")).to_be_disabled()
+    await viewer.reload()
+    await expect(viewer.get_by_test_id("chat-input")).to_be_disabled(timeout=PATIENCE_MS)
+    await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
+    await host.get_by_test_id("freeze-chat").click()
+    await expect(viewer.get_by_test_id("chat-input")).to_be_enabled()
+    await host.get_by_test_id("chat-unpin").click()
+    await expect(viewer.get_by_test_id("chat-pinned")).to_be_hidden()

@@ -1,7 +1,7 @@
 /**
  * What a room's events add up to: the stream, its chat, products, deals and one's own orders. No DOM.
  *
- * Events: reset, stream, viewers, lines {added, removed}, products, deals {deal, was}, order {order},
+ * Events: reset, stream, viewers, lines {added, removed}, rules, pinned-line, products, deals {deal, was}, order {order},
  * place {dealId}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
  */
 export const MAX_LINES = 200;
@@ -16,6 +16,9 @@ export class Show extends EventTarget {
     this.stream = null;
     this.viewers = 0;
     this.lines = [];
+    /** How the room may talk, {slow_s, frozen}, and the message pinned over it; null where the server says nothing of it. */
+    this.rules = null;
+    this.pinnedLine = null;
     this.products = new Map();
     this.deals = new Map();
     this.orders = new Map();
@@ -54,6 +57,8 @@ export class Show extends EventTarget {
     const lost = [...this.orders.values()].filter((o) => ["held", "paying"].includes(o.state) && !open.has(o.id));
     for (const order of open.values()) this.orders.set(order.id, order);
     this.#tell("reset", { lost });
+    if (ok.chat) this.takeRules(ok.chat.rules);
+    if (ok.chat) this.pinLine(ok.chat.pinned);
     for (const topic of ["stream", "viewers", "products", "deals", "order"]) this.#tell(topic);
   }
 
@@ -73,7 +78,18 @@ export class Show extends EventTarget {
     this.#tell("lines", { added: [line], removed: gone });
   }
 
+  takeRules(rules) {
+    this.rules = rules;
+    this.#tell("rules");
+  }
+
+  pinLine(line) {
+    this.pinnedLine = line ?? null;
+    this.#tell("pinned-line");
+  }
+
   removeLines(unwanted) {
+    if (this.pinnedLine && unwanted(this.pinnedLine)) this.pinLine(null);
     const removed = this.lines.filter(unwanted);
     if (!removed.length) return;
     this.lines = this.lines.filter((line) => !removed.includes(line));
@@ -199,6 +215,8 @@ const HANDLERS = {
   "chat.message": (show, { data, at_ms }) => show.addLine({ kind: "message", at_ms, ...data }),
   "chat.deleted": (show, { data }) => show.removeLines((line) => line.id === data.id),
   "chat.cleared": (show, { data }) => show.removeLines((line) => line.user?.id === data.user_id),
+  "chat.settings": (show, { data, replayed }) => replayed || show.takeRules(data),
+  "chat.pinned": (show, { data, replayed }) => replayed || show.pinLine(data.message),
   announcement: (show, { data }) => show.addLine({ kind: "announcement", text: data.text }),
   "product.updated": (show, { data }) => data.product && show.putProduct(data.product),
   "product.removed": (show, { data }) => show.removeProduct(data.product_id),

@@ -27,7 +27,9 @@ class ChatPanel extends HTMLElement {
     this.button = h("button", { class: "round send", testid: "chat-send", type: "submit", aria: { label: t("chat.send") } }, icon("send"));
     this.form = h("form", { class: "chat-form", onsubmit: (e) => this.#submit(e) }, this.input, this.button);
     this.note = h("refusal-note", { testid: "chat-refusal" });
-    this.append(h("div", { class: "chat-scroll" }, this.list, this.more), this.note, this.form);
+    this.pinned = h("p", { class: "chat-pinned", testid: "chat-pinned" });
+    this.append(this.pinned, h("div", { class: "chat-scroll" }, this.list, this.more), this.note, this.form);
+    show(this.pinned, false);
     show(this.more, false);
     this.list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     // a card that opens takes height from the list: who was at the bottom stays there
@@ -44,11 +46,31 @@ class ChatPanel extends HTMLElement {
       if (this.#waiting.length > MAX_ELEMENTS) this.#waiting.splice(0, this.#waiting.length - MAX_ELEMENTS);
       this.#schedule();
     });
-    store.addEventListener("stream", () => {
-      const over = store.stream.state === "ended";
-      this.input.disabled = this.button.disabled = over;
-      if (over) this.input.placeholder = t("chat.over");
-    });
+    store.addEventListener("stream", () => this.#drawForm());
+    store.addEventListener("rules", () => this.#drawForm());
+    store.addEventListener("pinned-line", () => this.#drawPinned());
+  }
+
+  /** Whether one may write now, and if not, why. */
+  #drawForm() {
+    const { stream, rules } = this.store;
+    const over = stream.state === "ended";
+    const frozen = Boolean(rules?.frozen) && !this.#moderating;
+    this.input.disabled = this.button.disabled = over || frozen;
+    const slow = rules?.slow_s && !this.#moderating ? t("chat.slow", { count: rules.slow_s }) : t("chat.placeholder");
+    this.input.placeholder = over ? t("chat.over") : frozen ? t("chat.frozen") : slow;
+  }
+
+  #drawPinned() {
+    const line = this.store.pinnedLine;
+    show(this.pinned, line !== null);
+    if (!line) return;
+    const unpin = () => this.#command("chat.pin", { message_id: null });
+    this.pinned.replaceChildren(
+      icon("pin"),
+      h("span", { dir: "auto" }, h("b", {}, line.user.name), " ", line.text),
+      this.#moderating ? h("button", { class: "small quiet", type: "button", testid: "chat-unpin", onclick: unpin }, t("chat.unpin")) : "",
+    );
   }
 
   get #moderating() {
@@ -115,6 +137,7 @@ class ChatPanel extends HTMLElement {
       "span",
       { class: "line-actions" },
       h("button", { type: "button", testid: "chat-delete", onclick: act("chat.delete", { message_id: line.id }) }, t("chat.delete")),
+      this.store.rules && h("button", { type: "button", testid: "chat-pin", onclick: act("chat.pin", { message_id: line.id }) }, t("chat.pin")),
       line.user.id !== this.store.user.id &&
         h("button", { type: "button", testid: "chat-ban", onclick: act("chat.ban", { user_id: line.user.id }) }, t("chat.ban")),
     );

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,13 +13,11 @@ from livecommerce.client import Client, ClientError, Event, Room, ServerError
 from livecommerce.demo.programme import (
     CHATTERS,
     DEAL_TALK,
-    LIMIT,
-    OPEN_S,
     SHOPPERS,
     SMALL_TALK,
     SOLD_OUT_TALK,
-    WANTED,
     pick,
+    shopping,
 )
 
 log = logging.getLogger(__name__)
@@ -37,10 +36,11 @@ Identify = Callable[[str, str], Client]
 class Chatter:
     """One robot with a place in the room: talks, reacts, and comments on deals."""
 
-    def __init__(self, client: Client, stream_id: str) -> None:
+    def __init__(self, client: Client, stream_id: str, said: deque[str]) -> None:
         self._client = client
         self._stream_id = stream_id
-        self._last = ""
+        #: what the robots said last: shared, so that none repeats another
+        self._said = said
 
     async def run(self) -> None:
         """Chat until the stream ends; raises :class:`ClientError` when the room is lost for good."""
@@ -56,8 +56,7 @@ class Chatter:
         while True:
             await asyncio.sleep(random.uniform(*CHAT_PAUSE_S))
             if random.random() < 0.5:
-                self._last = pick(SMALL_TALK, self._last)
-                await self._say(room, self._last)
+                await self._say(room, pick(SMALL_TALK, self._said))
             else:
                 await _unless_refused(room.do("chat.react", kind=random.choice(("heart", "fire", "clap")), count=3))
 
@@ -84,14 +83,9 @@ class Crowd:
 
     async def buy(self, deal_id: str) -> None:
         """Shop in one deal that has just opened."""
-        wanted = min(random.randint(*WANTED), LIMIT * len(self._buyers))
-        # Each robot may have two units, so it stands in the queue twice.
-        queue = random.sample(self._buyers * LIMIT, wanted)
-        # More come early than late, as people do.
-        moments = sorted(OPEN_S * 0.9 * random.random() ** 1.6 for _ in queue)
         started_s = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as tasks:
-            for moment_s, buyer in zip(moments, queue, strict=True):
+            for moment_s, buyer in shopping(random.Random(), self._buyers):
                 await asyncio.sleep(max(0.0, started_s + moment_s - asyncio.get_running_loop().time()))
                 tasks.create_task(_unless_refused(self._purchase(buyer, deal_id)))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from livecommerce.demo.programme import (
     HOST_NAME,
     ITEMS,
     OPEN_S,
+    REMEMBERED,
     REST_S,
     STREAM_TITLE,
     Item,
@@ -68,13 +70,13 @@ class RobotHost:
         for item in ITEMS:
             await self._client.put_product(stream_id, item.id, item.product())
         async with self._client.room(stream_id) as room:
-            crowd = Crowd(self._identify, stream_id)
+            crowd, said = Crowd(self._identify, stream_id), deque[str](maxlen=REMEMBERED)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(patiently("the picture", lambda: self._publisher.run(stream_id)))
                     tasks.create_task(patiently("the deals", lambda: self._deals(stream_id, room)))
                     for number, name in enumerate(CHATTERS):
-                        chatter = Chatter(self._identify(f"demo-robot-{number}", name), stream_id)
+                        chatter = Chatter(self._identify(f"demo-robot-{number}", name), stream_id, said)
                         tasks.create_task(patiently(name, chatter.run))
                     await self._listen(room, crowd, tasks)
             except* StreamOver as over:

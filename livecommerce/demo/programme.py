@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 STREAM_TITLE = "Demo show (robot host)"
 HOST_ID, HOST_NAME = "demo-host", "Robot host"
 
 #: one round: countdown, deal, and a rest in which the next product is shown
-COUNTDOWN_S, OPEN_S, REST_S = 12, 25, 23
+COUNTDOWN_S, OPEN_S, REST_S = 8, 30, 22
 STOCK, LIMIT, HOLD_S = 20, 2, 20
 #: of each deal the robots want so many units: sometimes all of them
 WANTED = (13, 21)
@@ -67,6 +71,8 @@ SHOPPERS = tuple(
     f"{name} (robot)" for name in ("Ada", "Bolt", "Cog", "Dot", "Echo", "Fuse", "Gear", "Hex", "Ion", "Kilo")
 )
 
+#: so many lines pass before one of them is said again, by whomever; fewer than there are
+REMEMBERED = 4
 SMALL_TALK = (
     "Beep! Hello from the assembly line.",
     "Nice light in the studio today.",
@@ -83,6 +89,18 @@ SOLD_OUT_TALK = ("Sold out already, wow.", "Too slow again. Next round!", "Gone!
 GREETING = "Hello {name}, welcome! I am a robot and nothing here is real, so try buying something."
 
 
-def pick(lines: tuple[str, ...], last: str) -> str:
-    """A line other than the last."""
-    return random.choice([line for line in lines if line != last])
+def shopping(chance: random.Random, buyers: Sequence[T]) -> list[tuple[float, T]]:
+    """Who claims a unit of one deal, and when: ``(seconds after the opening, buyer)``, in order of time."""
+    wanted = min(chance.randint(*WANTED), LIMIT * len(buyers))
+    # Each robot may have LIMIT units, so it stands in the queue as often.
+    queue = chance.sample([buyer for buyer in buyers for _ in range(LIMIT)], wanted)
+    # More come early than late, as people do.
+    moments = sorted(OPEN_S * 0.9 * chance.random() ** 1.6 for _ in queue)
+    return list(zip(moments, queue, strict=True))
+
+
+def pick(lines: Sequence[str], said: deque[str]) -> str:
+    """A line that none of the robots has just ``said``; it is remembered there."""
+    line = random.choice([line for line in lines if line not in said])
+    said.append(line)
+    return line

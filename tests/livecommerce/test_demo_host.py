@@ -47,7 +47,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         (host, "COUNTDOWN_S", 1),
         (host, "OPEN_S", 2),
         (host, "REST_S", 1),
-        (audience, "OPEN_S", 2),
         (audience, "PAY_PAUSE_S", (0.1, 0.3)),
         (audience, "CHAT_PAUSE_S", (0.2, 1.0)),
     ):

@@ -40,8 +40,8 @@ class Way(Protocol):
     async def leave(self) -> None:
         """Be gone; twice is safe."""
 
-    async def attempt(self, key: str) -> Attempt:
-        """Claim one unit."""
+    async def attempt(self, key: str, due_s: float | None = None) -> Attempt:
+        """Claim one unit; timed from ``due_s``, or from now."""
 
 
 class _Way:
@@ -56,9 +56,9 @@ class _Way:
     async def _claim(self, key: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    async def attempt(self, key: str) -> Attempt:
-        """Claim one unit under this key."""
-        started_s = time.monotonic()
+    async def attempt(self, key: str, due_s: float | None = None) -> Attempt:
+        """Claim one unit under this key; timed from ``due_s``, or from now."""
+        started_s = time.monotonic() if due_s is None else due_s
         order_id: str | None = None
         try:
             order_id, outcome = (await self._claim(key))["id"], "accepted"

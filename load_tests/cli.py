@@ -12,6 +12,7 @@ from rich.console import Console
 from load_tests.own_server import ServerError
 from load_tests.report import Report
 from load_tests.rooms_cli import rooms
+from load_tests.viewers import main as viewers
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -35,14 +36,15 @@ def main() -> None:
 
 @main.command()
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 100), help="Starts to take the median of.")
+@click.option("--demo", is_flag=True, help="With the demo: also the time until its stream is live.")
 @click.option("--make", "by_make", is_flag=True, help="Start by `make run` in this checkout (installed already).")
 @click.option("--clone", is_flag=True, help="One start by `make run` in a fresh clone, installation included.")
 @json_option
-def startup(runs: int, by_make: bool, clone: bool, json_path: Path | None) -> None:
-    """Time from the command to a server that is ready (/readyz answers 200)."""
+def startup(runs: int, demo: bool, by_make: bool, clone: bool, json_path: Path | None) -> None:
+    """Time from the command to a server that is ready (/readyz answers 200), and to the demo's stream being live."""
     from load_tests.startup import measure
 
-    _finish(measure(runs, by_make=by_make, clone=clone), json_path)
+    _finish(measure(runs, demo=demo, by_make=by_make, clone=clone), json_path)
 
 
 @main.command()
@@ -77,6 +79,12 @@ def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_p
 @click.option(
     "--over", type=click.Choice(["both", "websocket", "http"]), default="both", show_default=True, help="The way in."
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0.1),
+    help="Open loop: so many claims a second, whatever the answers take, timed from when they were due. Without it "
+    "each buyer claims again when answered (closed loop).",
+)
 @click.option("--connections", default=200, show_default=True, type=click.IntRange(1, 10_000), help="HTTP connections.")
 @click.option("--workers", default=1, show_default=True, help="Worker processes of our own server.")
 @click.option("--seed", default=1, show_default=True, help="Random seed: order of buyers and ways in.")
@@ -86,8 +94,8 @@ def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_p
 def flash_sale(json_path: Path | None, **options: Any) -> None:
     """Many buyers, few units: who gets one, how fast, and whether every promise was kept.
 
-    All buyers claim one unit at once, each under an idempotency key of its own, then again under new keys.
-    Afterwards the deal, the journal and every accepted key are read back.
+    All buyers claim one unit at once (or at --rate), each under an idempotency key of its own, then again under new
+    keys. Meanwhile the stock's sum is sampled; afterwards the deal, the journal and every accepted key are read back.
     """
     from load_tests.flash_sale import Plan, measure
 
@@ -97,6 +105,7 @@ def flash_sale(json_path: Path | None, **options: Any) -> None:
 
 
 main.add_command(rooms)
+main.add_command(viewers)
 
 
 def _finish(report: Report, json_path: Path | None) -> None:

@@ -17,6 +17,7 @@ from livecommerce.client import Client
 from load_tests.buyers import Attempt, HttpWay, Way, WebSocketWay
 from load_tests.own_server import own_server
 from load_tests.report import Report, percentile
+from load_tests.stock_watch import StockWatch
 
 HOST = "load-host"
 #: long enough that nothing expires while the sale is checked
@@ -34,6 +35,7 @@ class Plan:
     connections: int
     workers: int
     seed: int
+    rate: float | None = None
     url: str | None = None
     secret: str | None = None
 
@@ -41,6 +43,7 @@ class Plan:
 def measure(plan: Plan) -> Report:
     """Run the sale on our own server, or on the given one."""
     settings = {"buyers": plan.buyers, "units": plan.units, "claims_each": plan.claims, "over": plan.over}
+    settings |= {"loop": f"open, {plan.rate:g} claims/s" if plan.rate else "closed"}
     settings |= {"http_connections": plan.connections, "seed": plan.seed, "url": plan.url or "own server"}
     report = Report("flash-sale", settings | ({} if plan.url else {"workers": plan.workers}))
     # A socket for each buyer, and some to spare.
@@ -68,9 +71,11 @@ async def _sale(plan: Plan, url: str, tokens: TokenAuthority, report: Report) ->
                 ways = await _ways(plan, url, tokens, stream_id, deal_id, stack)
                 await host.step_deal(stream_id, deal_id, "open")
                 started_s = time.monotonic()
-                attempts = await _rush(plan, ways)
+                async with StockWatch(host, stream_id, deal_id) as stock:
+                    attempts = await (_arrivals(plan, ways) if plan.rate else _rush(plan, ways))
                 took_s = time.monotonic() - started_s
                 _figures(report, attempts, took_s)
+                stock.judge(report)
                 await _verify(plan, host, stream_id, deal_id, ways, attempts, report)
         finally:
             await host.end_stream(stream_id)
@@ -108,6 +113,26 @@ async def _rush(plan: Plan, ways: list[Way]) -> list[Attempt]:
         return [await way.attempt(f"load-{plan.seed}-{number}-{claim}") for claim in range(plan.claims)]
 
     return [a for made in await asyncio.gather(*(buyer(n, way) for n, way in enumerate(ways))) for a in made]
+
+
+async def _arrivals(plan: Plan, ways: list[Way]) -> list[Attempt]:
+    """Open loop: claims fall due at a steady rate, in rounds over all buyers, and none waits for another's answer.
+
+    A claim is timed from when it was due: a generator or server that falls behind shows in the latencies instead of
+    quietly lowering the load (coordinated omission).
+    """
+    assert plan.rate is not None, "open loop"
+    first_s = time.monotonic()
+    tasks: list[asyncio.Task[Attempt]] = []
+    async with asyncio.TaskGroup() as group:
+        for count in range(plan.buyers * plan.claims):
+            due_s = first_s + count / plan.rate
+            # yields even when late, so that the claims already due leave
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            claim, number = divmod(count, plan.buyers)
+            key = f"load-{plan.seed}-{number}-{claim}"
+            tasks.append(group.create_task(ways[number].attempt(key, due_s)))
+    return [task.result() for task in tasks]
 
 
 def _figures(report: Report, attempts: list[Attempt], took_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -20,6 +21,8 @@ from pathlib import Path
 import psutil
 
 START_TIMEOUT_S = 120.0
+#: from ready to the demo's first picture
+LIVE_TIMEOUT_S = 30.0
 #: the server promises to stop within 5 s
 STOP_TIMEOUT_S = 10.0
 #: how often readiness is asked for: what a start's measured time may be too long by
@@ -32,10 +35,11 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class OwnServer:
-    """A running server: where it answers, what signs its tokens, and how long its start took."""
+    """A running server: where it answers, what signs its tokens, and how long its start took (``started_s``: began)."""
 
     url: str
     secret: str
+    started_s: float
     start_s: float
     process: subprocess.Popen[bytes]
     log: Path
@@ -44,6 +48,15 @@ class OwnServer:
         """The supervisor and all its descendants."""
         supervisor = psutil.Process(self.process.pid)
         return [supervisor, *supervisor.children(recursive=True)]
+
+    def until_live_s(self) -> float:
+        """Wait until a stream is on the air: seconds since the start's command."""
+        deadline_s = time.monotonic() + LIVE_TIMEOUT_S
+        while not live(self.url):
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"no stream was live within {LIVE_TIMEOUT_S:.0f} s:\n{self.log.read_text()[-2000:]}")
+            time.sleep(POLL_S)
+        return time.monotonic() - self.started_s
 
 
 def free_port() -> int:
@@ -61,6 +74,16 @@ def ready(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def live(url: str) -> bool:
+    """Whether a stream is on the air: the list has the live ones first."""
+    try:
+        with urllib.request.urlopen(f"{url}/api/v1/streams?limit=1", timeout=5) as answer:
+            items = json.load(answer)["items"]
+    except (urllib.error.URLError, OSError):
+        return False
+    return bool(items) and items[0]["state"] == "live"
 
 
 @contextlib.contextmanager
@@ -85,7 +108,7 @@ def own_server(
         url = f"http://127.0.0.1:{port}"
         try:
             _await_ready(url, process, log, started_s + timeout_s)
-            yield OwnServer(url, secret, time.monotonic() - started_s, process, log)
+            yield OwnServer(url, secret, started_s, time.monotonic() - started_s, process, log)
         finally:
             _stop(process)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from load_tests import first_frame, idle
+from load_tests import first_frame, idle, startup
 from load_tests.own_server import own_server
 from tests.browser.chromium import require_chromium
 
@@ -15,6 +15,21 @@ def test_every_process_of_a_server_is_accounted_for() -> None:
         assert server.start_s > 0
     assert sorted(process.name for process in used) == ["supervisor", "valkey", "worker", "worker"]
     assert all(process.memory_mib > 1 for process in used)
+
+
+def test_a_start_is_timed_until_ready_and_until_the_demo_is_live() -> None:
+    report = startup.measure(1, demo=True, by_make=False, clone=False)
+    assert report.passed
+    assert set(report.figures) == {
+        "livecommerce serve, command to ready",
+        "livecommerce serve, command to the demo being live",
+    }
+
+
+def test_an_idle_server_and_the_demo_are_measured_apart() -> None:
+    report = idle.measure(settle_s=0.1, idle_s=0.2, demo_s=0.2)
+    assert {"idle: worker", "idle: valkey", "idle: all", "demo: demo", "demo: worker"} <= set(report.figures)
+    assert "idle: demo" not in report.figures
 
 
 @pytest.mark.browser

@@ -234,9 +234,11 @@ class DealService:
     async def refund(self, order_id: str) -> Order:
         """Give a paid order's money back (the host's); its units are for sale again."""
         await self._touch(stream_of_order(order_id))
-        order = await self._cashier.refund(order_id)
-        self.released(order.stream_id, order.deal_id)
-        return order
+        try:
+            return await self._cashier.refund(order_id)
+        finally:
+            # The units come back before the money goes, whatever becomes of that.
+            self.released(*order_id.split(".")[:2])
 
     def released(self, stream_id: str, deal_id: str) -> None:
         """Units came back, says a ``deal.released`` of the room: the sold-out short cut ends at once."""

@@ -33,7 +33,9 @@ local function somebody_waits(d) return d.left > 0 and redis.call('EXISTS', QUEU
 local function serve_queue(d, now)
   if d.left == 0 or not DEAL_STEP[d.state].close then return 0 end
   local given = 0
-  for _, user in ipairs(redis.call('ZRANGE', QUEUE, 0, math.min(OFFERS, d.left) - 1)) do
+  for _ = 1, OFFERS do
+    local user = redis.call('ZRANGE', QUEUE, 0, 0)[1]
+    if d.left == 0 or not user then break end
     local ref, members = string.match(redis.call('HGET', QUEUED, user), '^(%S+) (.*)$')
     leave_queue(user)
     if offer(d, {ref = ref, buyer = {id = user}}, members, now) then given = given + 1 end
@@ -52,9 +54,7 @@ local function give_back(d, from, units, now)
   local back = units - serve_queue(d, now)
   if d.left > 0 then step_deal(d, 'release') end
   save_deal(d)
-  if back > 0 then
-    emit(ROOM, LOG, now, 'deal.released', '{"deal_id":"' .. d.id .. '","units":' .. integer(back) .. ',"left":'
-      .. integer(d.left) .. '}')
-  end
+  local data = '{"deal_id":"' .. d.id .. '","units":' .. integer(back) .. ',"left":' .. integer(d.left) .. '}'
+  if back > 0 then emit(ROOM, LOG, now, 'deal.released', data) end
   show_stock(d)
 end

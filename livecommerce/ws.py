@@ -61,16 +61,21 @@ def routes() -> list[web.RouteDef]:
 
 async def handle(request: web.Request) -> web.StreamResponse:
     """One connection, for as long as it lasts."""
+    return await serve(request, Connection, MAX_MESSAGE_BYTES)
+
+
+async def serve(request: web.Request, kind: type[Connection], max_bytes: int) -> web.StreamResponse:
+    """Shake hands, and serve a connection of this kind."""
     # One more than the limit: aiohttp refuses a message *of* its limit.
     socket = web.WebSocketResponse(
         compress=False,
-        max_msg_size=MAX_MESSAGE_BYTES + 1,
+        max_msg_size=max_bytes + 1,
         protocols=tuple(CODECS),
         autoping=False,
         timeout=CLOSE_GRACE_S,
     )
     await socket.prepare(request)
-    connection = Connection(request, socket)
+    connection = kind(request, socket)
     try:
         await connection.serve()
     finally:
@@ -130,28 +135,31 @@ class Connection:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> Any:
+    async def _receive(self) -> dict[str, Any] | None:
         """The next decoded message; ``None`` when the connection is over (closed with 3503 for what is none)."""
+        if (data := await self._receive_data()) is None:
+            return None
+        with contextlib.suppress(Undecodable):
+            message = self._codec.decode(data)
+            if isinstance(message, dict):
+                return message
+        self._close(CloseCode.PROTOCOL_ERROR)
+        return None
+
+    async def _receive_data(self) -> str | bytes | None:
+        """The next message as it came, pings answered meanwhile; ``None`` when the connection is over."""
         while True:
             frame = await self._socket.receive()
             if self._member is not None:
                 self._member.last_heard_s = self._loop.time()
-            if frame.type is WSMsgType.PONG:
-                continue
             if frame.type is WSMsgType.PING:
                 if self._rate.take("", self._loop.time()) is None:
                     self._write(pong(frame.data))
-                continue
-            if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            elif frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                data: str | bytes = frame.data
+                return data
+            elif frame.type is not WSMsgType.PONG:
                 return None
-            try:
-                message = self._codec.decode(frame.data)
-            except Undecodable:
-                message = None
-            if not isinstance(message, dict):
-                self._close(CloseCode.PROTOCOL_ERROR)
-                return None
-            return message
 
     # --- joining ------------------------------------------------------------------------------------------------
 

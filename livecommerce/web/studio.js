@@ -49,6 +49,7 @@ class StudioPage {
     this.tabs = this.#tabs();
     document.body.append(this.bar, this.door, this.desk, this.tabs);
     this.desk.hidden = this.tabs.hidden = this.door.hidden = true;
+    this.composer.addEventListener("composed", ({ detail }) => this.board.reveal(detail.id));
     this.door.addEventListener("chosen", ({ detail }) => this.#open(detail.stream));
   }
 

@@ -78,6 +78,7 @@ async def test_a_phone_is_enough_to_sell(browser: Browser, server: RunningServer
         await host.get_by_test_id(field).fill(value)
     await host.get_by_test_id("deal-open").tap()
     await expect(host.get_by_test_id("board-state")).to_have_text("Open")
+    await expect(host.get_by_test_id("deal-close")).to_be_in_viewport()
     (deal,) = (await api.call("GET", f"/api/v1/streams/{stream_id}/deals")).body["items"]
     assert (deal["price"], deal["stock"]) == ({"amount": 450, "currency": "EUR"}, 2)
     buyer = await api.guest("Ada")

@@ -30,6 +30,11 @@ class DealBoard extends HTMLElement {
     store.addEventListener("deals", () => this.#draw());
   }
 
+  /** Bring a deal into sight: on a phone the form above it fills the screen. */
+  reveal(id) {
+    this.#rows.get(id)?.item.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  }
+
   #draw() {
     const order = [...this.store.deals.values()];
     order.sort((a, b) => RANK[a.state] - RANK[b.state] || (b.closes_at_ms ?? Infinity) - (a.closes_at_ms ?? Infinity));

@@ -6,6 +6,7 @@ import { formatAmount, t } from "../ui/i18n.js";
 
 const COUNTDOWNS_S = [0, 5, 10, 30, 60];
 
+/** Fires `composed` {id} when a deal was made. */
 class DealComposer extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
@@ -94,6 +95,7 @@ class DealComposer extends HTMLElement {
       let deal = await this.api.post(path, spec);
       if (!spec.opens_at_ms) deal = await this.api.post(`${path}/${deal.id}/open`);
       this.store.takeDeal(deal);
+      this.dispatchEvent(new CustomEvent("composed", { detail: { id: deal.id } }));
     } catch (error) {
       this.note.refuse(error);
     } finally {

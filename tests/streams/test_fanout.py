@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from streams import fanout
 from streams.fanout import MAX_WAITING_RUNS, FanOut, prepare
 from streams.packet import Packet, Rendering
 from streams.srtp import SendBuffer
+from tests.streams.peers import until
 
 KEY = bytes(range(28))
 
@@ -136,6 +138,23 @@ async def test_large_audiences_are_served_in_slices_in_order(
     for viewer in receivers[:-1]:
         assert viewer.received(3) == expected([*packets[0], *packets[1]])
     assert receivers[-1].packets_sent == 0
+
+
+async def test_what_waited_too_long_is_dropped_but_never_the_newest(
+    sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "SLICE_S", 0.0)
+    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    old, new = frame(100, 10), frame(101, 10)
+    for packet in old + new:
+        packet.arrived_s = time.monotonic() - 2 * fanout.MAX_WAIT_S
+    first = frame(99, 10)
+    for packets in (first, old, new):
+        fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers)
+    await until("the newest is sent", lambda: receivers[-1].packets_sent == 2)
+    assert fan.runs_dropped == 1
+    assert receivers[-1].received(2) == expected([*first, *new])
+    fan.close()
 
 
 async def test_an_overloaded_worker_drops_the_oldest_runs_and_stays_bounded(

@@ -4,7 +4,7 @@
 -- ARGV: most orders of one buyer in one deal; the claims as one msgpack array, 6 items a claim: field of its
 --       idempotency key, ledger field of its buyer, units, ref of the order it would be, that order's JSON members
 --       "id", "buyer", "units", whom to tell (tell_all)
--- Returns {0, left, keys accepted ever, closes_at_ms or 0, now, held_until_ms, frozen members, outcome…}, an outcome
+-- Returns {0, left, keys accepted ever, closes_at_ms (0: not open), now, held_until_ms, frozen, outcome…}, an outcome
 -- being 1 (accepted), an order as JSON (a replay's, as it is now) or an integer of REFUSED; or {REFUSED.…, why}.
 -- Keys, then clock, limit, stock; the stock is taken before an order exists.
 local d, now, most, args = load_deal(), now_ms(), tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
@@ -50,7 +50,7 @@ local function decide(i, key, who, at)
   if units > d.left then return REFUSED.sold_out end
   return place(key, who, units, at)
 end
-local reply = {0, 0, 0, d.closes or 0, now, now + d.hold, d.frozen}
+local reply = {0, 0, 0, DEAL_STEP[d.state].close and d.closes or 0, now, now + d.hold, d.frozen}
 for i, key in ipairs(keys) do reply[i + 7] = decide(i, key, buyers[i], i * 6 - 5) end
 local all = {orders = orders, to = to, names = names, claims = claims, ledger = ledger, holds = holds}
 if taken > 0 then write_claims(d, now, taken, all) end

@@ -184,3 +184,13 @@ async def test_more_keys_than_are_kept_means_no_short_cut(
         with pytest.raises(SoldOut):
             await claim(here, deal, number)
         assert runner.claims == asked + 1
+
+
+async def test_a_cancelled_deal_is_closed_even_while_its_holds_are_not_back_yet(
+    here: DealService, stream_id: str
+) -> None:
+    deal = await _sold_out_deal(here, stream_id)
+    await here.cancel(stream_id, deal.id)
+    for number in (2, 3, 4):
+        with pytest.raises(Closed):
+            await claim(here, deal, number)

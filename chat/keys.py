@@ -47,6 +47,8 @@ MESSAGES_CAP = 2000
 KEY_TTL_MS = 10 * 60 * 1000
 #: steps of moderation that are kept
 JOURNAL_CAP = 10_000
+#: how long a user's last text is not said again
+LAST_TTL_MS = 30_000
 #: how long a poll's votes are kept: longer than a poll
 VOTES_TTL_MS = 24 * 3600 * 1000
 #: the end of a ban without end (the year 9999)

@@ -115,7 +115,7 @@ class ChatService(Moderation):
             [
                 *(author.id, message.id, msgspec.json.encode(message), "1" if staff else "0"),
                 *("" if key is None else keys.KEY_TTL_MS, keys.MESSAGES_CAP, reply_to or "", text),
-                msgspec.json.encode(folded_text(text)),
+                *(msgspec.json.encode(folded_text(text)), keys.LAST_TTL_MS),
                 *(value for pace in paces for value in (pace.interval_ms, pace.burst)),
             ],
         )

@@ -87,6 +87,8 @@ def cli() -> None:
 @secret_option
 @option("--token-public-key", metavar="FILE", default="", help="Public key (PEM) of a shop that signs tokens itself.")
 @option("--trusted-proxy", metavar="NETWORK", multiple=True, help="Whose X-Forwarded-For counts; may be repeated.")
+@option("--allow-origin", metavar="ORIGIN", multiple=True,
+        help="Whose pages may join rooms, like https://shop.example; may be repeated. All by default.")  # fmt: skip
 @option("--limit", metavar="NAME=VALUE", multiple=True,
         help="A limit, like user=20/100 (a second/at once) or viewers=2000; may be repeated.")  # fmt: skip
 @option("--turn-url", metavar="URL", default="", help="TURN server to tell hosts and viewers of.")
@@ -96,9 +98,15 @@ def cli() -> None:
 @option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
         help="How much to say on standard error.")  # fmt: skip
 @option("--demo", is_flag=True, help="A robot host, products, deals and a few robot viewers.")
-def serve(trusted_proxy: tuple[str, ...], limit: tuple[str, ...], **options: Any) -> None:
+def serve(
+    trusted_proxy: tuple[str, ...], allow_origin: tuple[str, ...], limit: tuple[str, ...], **options: Any
+) -> None:
     """Run a server: its workers, and a Valkey of its own unless --redis-url names one."""
-    lists = {"trusted_proxy": _words(trusted_proxy), "limit": _limits(_words(limit))}
+    lists = {
+        "trusted_proxy": _words(trusted_proxy),
+        "allow_origin": _words(allow_origin),
+        "limit": _limits(_words(limit)),
+    }
     try:
         settings = msgspec.convert(options | lists, Settings, dec_hook=_as_it_is).checked()
     except SettingsError as error:

@@ -48,7 +48,15 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     payments = provider(redis, development=settings.development)
     deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
     pace, staff_pace = _paces(settings.limit.chat)
-    chat = ChatService(redis, run_script, new_id=new_id, pace=pace, staff_pace=staff_pace)
+    chat = ChatService(
+        redis,
+        run_script,
+        new_id=new_id,
+        pace=pace,
+        staff_pace=staff_pace,
+        room_pace=_pace(settings.limit.chatroom),
+        address_pace=_pace(settings.limit.chataddress),
+    )
     hub = Hub(redis, run_script, follows_replication=bool(settings.redis_url))
     hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
@@ -90,8 +98,12 @@ def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:
 
 def _paces(rate: Rate) -> tuple[Pace, Pace]:
     """What chat calls a rate, and that of hosts and moderators, who answer many."""
-    interval_ms = max(1, round(1000 / rate.per_second))
-    return Pace(interval_ms, rate.burst), Pace(max(1, interval_ms // 10), 4 * rate.burst)
+    pace = _pace(rate)
+    return pace, Pace(max(1, pace.interval_ms // 10), 4 * rate.burst)
+
+
+def _pace(rate: Rate) -> Pace:
+    return Pace(max(1, round(1000 / rate.per_second)), rate.burst)
 
 
 def _public_keys(settings: Settings) -> Sequence[PublicKey]:

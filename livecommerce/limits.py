@@ -32,6 +32,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     commands: Rate = Rate(20, 60)
     #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
     chat: Rate = Rate(1, 5)
+    #: chat messages of all users of one address in one stream; never on loopback
+    chataddress: Rate = Rate(5, 20)
+    #: chat messages of one stream, hosts and moderators not counted
+    chatroom: Rate = Rate(200, 400)
+    #: WebSockets and event streams from one address, on one worker; loopback is exempt
+    connections: int = 500
+    #: viewers of one stream's room, on one worker
+    seats: int = 20_000
     #: media sessions that watch, on one worker
     viewers: int = 2000
     #: media sessions that publish, on one worker

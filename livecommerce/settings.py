@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_public_key: str = ""
     #: networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed
     trusted_proxy: tuple[str, ...] = ()
+    #: origins whose pages may open WebSockets and event streams, besides our own; empty: all
+    allow_origin: tuple[str, ...] = ()
     limit: Limits = Limits()
     turn_url: str = ""
     turn_secret: str = ""
@@ -105,6 +107,11 @@ def _check_addresses(settings: Settings) -> None:
             ip_network(network, strict=False)
         except ValueError:
             raise SettingsError(f"--trusted-proxy {network!r} is no network; write it like 10.0.0.0/8.") from None
+    for origin in settings.allow_origin:
+        shape = "https://shop.example"
+        if urlsplit(origin).path:
+            raise SettingsError(f"--allow-origin must look like {shape}.")
+        _check_url("--allow-origin", origin, ("http", "https"), shape)
 
 
 def _check_media(settings: Settings) -> None:

@@ -14,10 +14,11 @@ from aiohttp import web
 from livecommerce import room_metrics as metrics
 from livecommerce.close_codes import CloseCode
 from livecommerce.context import CONTEXT
+from livecommerce.doors import DOORS
 from livecommerce.frames import EVENT_STREAM
 from livecommerce.member import Member
 from livecommerce.problems import Problem
-from livecommerce.welcome import STREAM_ID, admission, refuse_banned
+from livecommerce.welcome import STREAM_ID, admission, refuse_banned, refuse_full
 
 #: how often a connection is looked at whose end nobody told us of
 LOOK_S = 0.5
@@ -33,12 +34,18 @@ def routes() -> list[web.RouteDef]:
 
 async def handle(request: web.Request) -> web.StreamResponse:
     """One event stream, for as long as it lasts. Refusals are problems, which an EventSource does not retry."""
+    with request.app[DOORS].enter(request):
+        return await _follow(request)
+
+
+async def _follow(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     stream_id = request.match_info["stream_id"]
     identity = context.tokens.verify(_token(request))
     if not STREAM_ID.fullmatch(stream_id):
         raise Problem("stream_not_found", "There is no such stream.")
     visit = await admission(context, stream_id, identity)
+    refuse_full(visit)
     await refuse_banned(request, visit)
     epoch, offset = _position(request)
     transport = request.transport

@@ -75,6 +75,13 @@ async def admission(context: Context, stream_id: str, identity: Identity) -> Vis
     return visit
 
 
+def refuse_full(visit: Visit) -> None:
+    """Raise ``full`` when this worker's part of the room has no seat left."""
+    room = visit.context.hub.room(visit.stream_id)
+    if room is not None and room.viewers >= visit.context.settings.limit.seats:
+        raise Problem("full", "This room is full for the moment.", retry_after_ms=5000)
+
+
 async def refuse_banned(request: web.Request, visit: Visit) -> None:
     """Raise ``banned``. Asked *after* arriving in the room: a ban from then on closes the connection by itself."""
     await request.app[BANS].refuse(visit.stream_id, visit.identity.user_id)

@@ -18,6 +18,7 @@ from livecommerce import room_metrics as metrics
 from livecommerce.close_codes import CloseCode
 from livecommerce.commands import Accepted, Refused, carry_out, command_id, convert, read_command, refusal_of
 from livecommerce.context import CONTEXT, Context
+from livecommerce.doors import DOORS
 from livecommerce.frames import CODECS, JSON, Undecodable, pong
 from livecommerce.http.access import client_address
 from livecommerce.hub import Arrival
@@ -27,7 +28,7 @@ from livecommerce.problems import Problem
 from livecommerce.schema.commands import Join
 from livecommerce.tasks import stop
 from livecommerce.visit import Visit
-from livecommerce.welcome import STREAM_ID, admission, welcome
+from livecommerce.welcome import STREAM_ID, admission, refuse_full, welcome
 
 #: a message, at most
 MAX_MESSAGE_BYTES = 16 * 1024
@@ -66,6 +67,11 @@ async def handle(request: web.Request) -> web.StreamResponse:
 
 async def serve(request: web.Request, kind: type[Connection], max_bytes: int) -> web.StreamResponse:
     """Shake hands, and serve a connection of this kind."""
+    with request.app[DOORS].enter(request):
+        return await _serve(request, kind, max_bytes)
+
+
+async def _serve(request: web.Request, kind: type[Connection], max_bytes: int) -> web.StreamResponse:
     # One more than the limit: aiohttp refuses a message *of* its limit.
     socket = web.WebSocketResponse(
         compress=False,
@@ -184,6 +190,7 @@ class Connection:
         if not STREAM_ID.fullmatch(self._stream_id):
             raise Problem("stream_not_found", "There is no such stream.")
         visit = await admission(self._context, self._stream_id, identity)
+        refuse_full(visit)
         member = Member(
             self._transport,
             self._codec,

@@ -4,7 +4,7 @@
 -- [9] this user's key, [10] rate of this user, [11] of the room, [12] of the address
 -- ARGV[1] user id, [2] message id, [3] the message as JSON, [4] "1": host or moderator, [5] ms the key is remembered
 -- ("": no key), [6] messages that stay known, [7] id of the message replied to or "", [8] the text, [9] its folded
--- words, the whole first, as JSON, [10…15] ms between messages and messages at once of the three rates (0: no limit)
+-- words, the whole first, as JSON, [10] ms a text is not repeated, [11…16] ms between messages and messages at once of the three rates (0: no limit)
 -- Returns {0, offset, id} | {1, until_ms} banned | {2, retry_after_ms} too fast | {3} no message to reply to |
 -- {4} frozen | {5} a blocked word | {6} said already
 local room, log, messages, authors, bans, settings = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -37,7 +37,7 @@ end
 -- GCRA, three times: the theoretical arrival time may run ahead of now by (burst - 1) intervals.
 local arrivals = {}
 for i = 10, 12 do
-  local interval_ms, burst = tonumber(ARGV[2 * i - 10]), tonumber(ARGV[2 * i - 9])
+  local interval_ms, burst = tonumber(ARGV[2 * i - 9]), tonumber(ARGV[2 * i - 8])
   if i == 10 and not staff and tonumber(slow_ms or 0) > interval_ms then interval_ms, burst = tonumber(slow_ms), 1 end
   if interval_ms > 0 then
     local arrival = math.max(tonumber(redis.call('GET', KEYS[i]) or '0'), now)
@@ -55,6 +55,6 @@ redis.call('ZADD', messages, integer(offset), id)
 redis.call('HSET', authors, id, user)
 for _, old in ipairs(redis.call('ZRANGE', messages, 0, -cap - 1)) do redis.call('HDEL', authors, old) end
 redis.call('ZREMRANGEBYRANK', messages, 0, -cap - 1)
-redis.call('SET', last, text, 'PX', 30000)
+redis.call('SET', last, text, 'PX', ARGV[10])
 if key_ttl_ms ~= '' then redis.call('SET', sent, id .. ' ' .. integer(offset), 'PX', key_ttl_ms) end
 return {0, offset, id}

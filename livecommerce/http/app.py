@@ -10,6 +10,7 @@ from aiohttp import web
 from livecommerce import sse, ws
 from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT, Context
+from livecommerce.doors import DOORS, Doors
 from livecommerce.http import health, media, pages, pipes, schema
 from livecommerce.http.access import BANS, GATE, Gate
 from livecommerce.http.api import claims, deals, guest, orders, products, streams, waitlist
@@ -71,6 +72,7 @@ def build_app(context: Context) -> web.Application:
     hops = SignedHops(context.tokens.derive("hop"), worker_id=context.worker_id, now_ms=context.clock.now_ms)
     app[CONTEXT] = context
     app[GATE] = Gate.of(context.settings.limit, TrustedProxies(context.settings.trusted_proxy), hops)
+    app[DOORS] = Doors.of(context.settings)
     app[PROXY] = WorkerProxy(hops)
     app[ENDER] = StreamEnder(context, app[PROXY])
     app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)

@@ -192,7 +192,7 @@ class RoomWorker:
 
 @contextlib.asynccontextmanager
 async def room_worker(
-    valkey_url: str, *, linger_s: float = 30.0, follows_replication: bool = False
+    valkey_url: str, *, linger_s: float = 30.0, follows_replication: bool = False, **settings: Any
 ) -> AsyncIterator[RoomWorker]:
     """Run one worker with its own connections to Valkey; several on one Valkey are a group."""
     worker_id, port = new_id("w"), unused_port()
@@ -200,7 +200,9 @@ async def room_worker(
     run_script, clock = ScriptRunner(redis), ValkeyClock(redis)
     hub = Hub(redis, run_script, linger_s=linger_s, follows_replication=follows_replication)
     context = Context(
-        settings=Settings(secret=SECRET, port=port, public_url="https://shop.example", limit=GENEROUS),
+        settings=Settings(
+            **{"secret": SECRET, "port": port, "public_url": "https://shop.example", "limit": GENEROUS} | settings
+        ),
         worker_id=worker_id,
         redis=redis,
         run_script=run_script,

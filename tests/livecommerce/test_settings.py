@@ -64,6 +64,8 @@ def test_what_a_server_can_run_with_is_accepted(options: dict[str, Any]) -> None
         ({"public_url": "https://me:pw@shop.example"}, "--public-url"),
         ({"public_url": "https://[shop"}, "--public-url"),
         ({"trusted_proxy": ("10.0.0.0/40",)}, "--trusted-proxy"),
+        ({"allow_origin": ("shop.example",)}, "--allow-origin"),
+        ({"allow_origin": ("https://shop.example/page",)}, "--allow-origin"),
         ({"turn_url": "turn:turn.shop.example"}, "--turn-secret"),
         ({"turn_secret": "x"}, "--turn-url"),
         ({"turn_url": "https://turn.shop.example", "turn_secret": "x"}, "--turn-url"),

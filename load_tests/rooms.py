@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +43,11 @@ def _crowds(server: RoomServer, size: Size) -> Iterator[Crowds]:
         crowds.aclose()
 
 
+def _note_load(report: Report) -> None:
+    """What else ran is part of what was seen."""
+    report.figures["load average of the machine before"] = f"{os.getloadavg()[0]:.1f}"
+
+
 def _check_history(report: Report, tally: Tally) -> None:
     report.check("no event was lost", tally.lost == 0, f"{tally.lost}")
     report.check("no event came twice or out of order", tally.doubled == 0, f"{tally.doubled}")
@@ -51,6 +58,7 @@ def _check_history(report: Report, tally: Tally) -> None:
 def fanout(size: Size, rates: tuple[float, ...], *, baseline: bool = True) -> Report:
     """CPU of the workers for one event to one viewer, at some rates; bare send loops before and after each."""
     report = Report("rooms fanout", {"viewers": size.viewers, "seconds": size.seconds, "workers": size.workers})
+    _note_load(report)
     with room_server(size.workers) as server, _crowds(server, size) as crowds:
         crowds.order("join")
         crowds.until_joined()
@@ -92,6 +100,7 @@ def crowd(size: Size, messages_per_s: float) -> Report:
     """Many viewers, some of whom chat: time from sending a message to each viewer's reading it."""
     settings = {"viewers": size.viewers, "messages_per_s": messages_per_s, "seconds": size.seconds}
     report = Report("rooms crowd", settings | {"workers": size.workers})
+    _note_load(report)
     with room_server(size.workers) as server, _crowds(server, size) as crowds:
         crowds.order("join")
         joined = crowds.until_joined()
@@ -132,6 +141,7 @@ async def _chat(server: RoomServer, messages_per_s: float, seconds: float) -> li
 def storm(size: Size, events_per_s: float) -> Report:
     """Everybody's connection is cut, and everybody comes back, while the room goes on."""
     report = Report("rooms storm", {"viewers": size.viewers, "events_per_s": events_per_s, "workers": size.workers})
+    _note_load(report)
     with room_server(size.workers) as server, _crowds(server, size) as crowds:
         crowds.order("join")
         crowds.until_joined()
@@ -166,6 +176,7 @@ def storm(size: Size, events_per_s: float) -> Report:
 def stalled(size: Size, events_per_s: float) -> Report:
     """One viewer stops reading among many: what the others notice, when it is closed, whether it recovers."""
     report = Report("rooms stalled", {"viewers": size.viewers, "events_per_s": events_per_s, "seconds": size.seconds})
+    _note_load(report)
     filler = FILLER * 12
     with room_server(1) as server, _crowds(server, size) as crowds:
         crowds.order("join")
@@ -198,6 +209,31 @@ def stalled(size: Size, events_per_s: float) -> Report:
         _check_history(report, during)
         report.check("it was closed with 3008", bool(closed_s) and code in (3008, 0))
         report.check("it recovered whole", slept.recovered == 1 and slept.lost == slept.doubled == slept.behind == 0)
+    return report
+
+
+def soak(size: Size, events_per_s: float) -> Report:
+    """The same again and again: the workers' memory must not grow."""
+    report = Report("rooms soak", {"viewers": size.viewers, "events_per_s": events_per_s, "seconds": size.seconds})
+    _note_load(report)
+    parts = 20
+    with room_server(size.workers) as server, _crowds(server, size) as crowds:
+        crowds.order("join")
+        crowds.until_joined()
+        memory = []
+        for _ in range(parts):
+            top = server.emit_paced(events_per_s, size.seconds / parts, FILLER)
+            memory.append(server.memory_mib())
+        tally = crowds.until_at(top)
+        # The first quarter fills rings and pools.
+        early, late = statistics.median(memory[5:10]), statistics.median(memory[15:])
+        report.figures |= {
+            "deliveries": f"{tally.deliveries:,}",
+            "workers' memory, second quarter, MiB": round(early, 1),
+            "workers' memory, last quarter, MiB": round(late, 1),
+        }
+        _check_history(report, tally)
+        report.check("memory is flat", late <= early * 1.03 + 1, f"{late - early:+.1f} MiB")
     return report
 
 

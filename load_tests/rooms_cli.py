@@ -53,7 +53,7 @@ def crowd(viewers: int, seconds: float, workers: int, processes: int, rate: floa
 @click.option("--viewers", default=5000, show_default=True, type=click.IntRange(1, 20_000))
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64))
 @_processes
-@click.option("--rate", default=20.0, show_default=True, help="Events a second meanwhile.")
+@click.option("--rate", default=5.0, show_default=True, help="Events a second meanwhile.")
 @_json
 def storm(viewers: int, workers: int, processes: int, rate: float, json_path: Path | None) -> None:
     """Everybody is cut off and comes back; nothing may be lost."""
@@ -68,6 +68,17 @@ def storm(viewers: int, workers: int, processes: int, rate: float, json_path: Pa
 def stalled(viewers: int, seconds: float, rate: float, json_path: Path | None) -> None:
     """One viewer stops reading among many."""
     _finish(measured.stalled(measured.Size(viewers, seconds), rate), json_path)
+
+
+@rooms.command()
+@click.option("--viewers", default=100, show_default=True, type=click.IntRange(1, 20_000))
+@click.option("--seconds", default=600.0, show_default=True, type=click.FloatRange(1, 86_400))
+@_workers
+@click.option("--rate", default=200.0, show_default=True, help="Events a second.")
+@_json
+def soak(viewers: int, seconds: float, workers: int, rate: float, json_path: Path | None) -> None:
+    """Minutes of the same: memory must stay flat."""
+    _finish(measured.soak(measured.Size(viewers, seconds, workers), rate), json_path)
 
 
 def _finish(report: Report, json_path: Path | None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+import psutil
 from redis import Redis
 
 from livecommerce import keys
@@ -80,6 +81,10 @@ class RoomServer:
     def workers(self) -> list[int]:
         """The workers' processes."""
         return [p.pid for p in self.server.tree() if "livecommerce.worker" in p.cmdline()]
+
+    def memory_mib(self) -> float:
+        """What the workers alone hold."""
+        return sum(psutil.Process(pid).memory_full_info().uss for pid in self.workers()) / 2**20
 
     def log_reads(self) -> int:
         """How often the room's log was read so far."""

@@ -19,12 +19,26 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 #: Chromium, server and Valkey share two cores with whatever else runs: waits are long, passing is quick
 PATIENCE_MS = 30_000
 
-#: what the viewer's peer connection has really decoded
-PICTURE = """() => {
+#: keeps the page's peer connections where the test can ask them
+REMEMBER = """
+const Original = RTCPeerConnection;
+window.connections = [];
+window.RTCPeerConnection = class extends Original {
+  constructor(...parameters) { super(...parameters); window.connections.push(this); }
+};
+"""
+#: what the viewer's peer connections have really received and decoded so far
+PICTURE = """async () => {
   const video = document.querySelector('[data-testid=video]');
-  const q = video.getVideoPlaybackQuality();
-  return {width: video.videoWidth, frames: q.totalVideoFrames, time: video.currentTime,
-          audio: video.srcObject ? video.srcObject.getAudioTracks().filter(t => !t.muted).length : 0};
+  const now = {width: video.videoWidth, time: video.currentTime, frames: 0, sound: 0};
+  for (const connection of window.connections) {
+    for (const report of (await connection.getStats()).values()) {
+      if (report.type !== 'inbound-rtp') continue;
+      if (report.kind === 'video') now.frames += report.framesDecoded ?? 0;
+      else now.sound += report.packetsReceived ?? 0;
+    }
+  }
+  return now;
 }"""
 
 
@@ -62,18 +76,19 @@ async def until(what: str, probe: Callable[[], Awaitable[Any]], seconds: float =
 
 
 async def picture_moves(page: Page, who: str) -> None:
-    """The picture has a size, its frames grow, and sound arrives."""
+    """The picture has a size, its decoded frames grow, and packets of sound arrive."""
 
     async def playing() -> bool:
         now = await page.evaluate(PICTURE)
-        return bool(now["width"] > 0 and now["audio"] > 0 and now["frames"] > 0)
+        return bool(now["width"] > 0 and now["sound"] > 0 and now["frames"] > 0)
 
     await until(f"{who} sees a picture and hears sound", playing)
     before = await page.evaluate(PICTURE)
 
     async def grown() -> bool:
         now = await page.evaluate(PICTURE)
-        return bool(now["frames"] > before["frames"] + 10 and now["time"] > before["time"])
+        moved = now["frames"] > before["frames"] + 10 and now["time"] > before["time"]
+        return bool(moved and now["sound"] > before["sound"] + 10)
 
     await until(f"the picture of {who} moves", grown)
 
@@ -82,6 +97,7 @@ async def open_watch(browser: Browser, url: str, name: str, size: tuple[int, int
     context = await browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-US")
     page = await context.new_page()
     page.set_default_timeout(PATIENCE_MS)
+    await page.add_init_script(REMEMBER)
     page.on("pageerror", lambda error: pytest.fail(f"{name}'s page raised {error}"))
     await page.goto(url)
     return page
@@ -159,6 +175,8 @@ async def test_the_whole_job(browser: Browser, urls: tuple[str, str], api: Api) 
     await asyncio.gather(buys(phone), buys(desk))
     for page in everyone.values():
         await expect(page.get_by_test_id("deal-left")).to_contain_text("0")
+        await expect(page.get_by_test_id("purchase-line")).to_have_count(2)
+    await expect(host.get_by_test_id("order-row")).to_have_count(3)
     refused = await api.claim(fourth, stream_id, deal["id"])
     assert (refused.status, refused.code) == (409, "sold_out")
 
@@ -199,4 +217,6 @@ async def the_story_was_right(api: Api, stream_id: str, deal: dict[str, Any]) ->
     lefts = [e["data"]["left"] for e in events if e.get("type") in ("deal.claimed", "deal.released")]
     assert (min(lefts), lefts[-1]) == (0, 1)
     (close,) = (event for event in events if event.get("type") == "deal.closed")
-    assert close["at_ms"] >= deal["closes_at_ms"], "closed before its time"
+    late_ms = close["at_ms"] - deal["closes_at_ms"]
+    # the ticker's figure is a few ms; two seconds is "on time" on the slowest machine that still plays video
+    assert 0 <= late_ms < 2000, f"closed {late_ms} ms after its time"

@@ -192,6 +192,9 @@ def announce(settings: Settings, url: str) -> None:
     console.print(links)
     if not settings.redis_url:
         console.print(f"data in {settings.data_dir.absolute()}", style="dim", markup=False)
+    if not settings.development:
+        # Simulated payments would sell for nothing where others can buy.
+        console.print("no payment provider: units can be held here, but not paid for (docs/deals.md)", style="yellow")
     console.print("Ctrl-C stops it", style="dim")
 
 

@@ -25,6 +25,10 @@ class SettingsError(Exception):
     """Settings no server can have; the text is one sentence for people."""
 
 
+#: worker processes of one supervisor: more than any machine's cores, fewer than hurt
+MAX_WORKERS = 256
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All a worker needs to know; every field is a ``serve`` option and a ``LIVECOMMERCE_…`` variable."""
 
@@ -70,9 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def development(self) -> bool:
         """Whether this is a development server: the simulated payment provider runs only here.
 
-        A loopback bind with a ``--public-url`` is a real server behind a proxy.
+        A loopback bind with a ``--public-url`` or a ``--trusted-proxy`` is a real server behind a proxy.
         """
-        return self.demo or (self.on_loopback and not self.public_url)
+        return self.demo or (self.on_loopback and not self.public_url and not self.trusted_proxy)
 
     def checked(self) -> Settings:
         """These settings, if a server can run with them; raises :class:`SettingsError` with the first reason not to.
@@ -91,8 +95,8 @@ def _check_addresses(settings: Settings) -> None:
         raise SettingsError(f"--host {settings.host!r} is neither an address nor a host name.")
     if not 0 <= settings.port <= 65_535:
         raise SettingsError(f"--port must be 0 (any free one) to 65535, not {settings.port}.")
-    if settings.workers < 1:
-        raise SettingsError(f"--workers must be at least 1, not {settings.workers}.")
+    if not 1 <= settings.workers <= MAX_WORKERS:
+        raise SettingsError(f"--workers must be 1 to {MAX_WORKERS} (one a core is plenty), not {settings.workers}.")
     if settings.public_url:
         _check_url("--public-url", settings.public_url, ("http", "https"), "https://shop.example")
         if urlsplit(settings.public_url).path not in ("", "/"):

@@ -93,6 +93,7 @@ def test_a_refusal_does_not_repeat_the_secret() -> None:
     [
         (Settings(), True),
         (Settings(public_url="https://shop.example"), False),
+        (Settings(trusted_proxy=("10.0.0.0/8",)), False),
         (Settings(host="0.0.0.0"), False),
         (Settings(host="0.0.0.0", demo=True), True),
     ],

@@ -81,6 +81,21 @@ async def joined(page: Page) -> None:
     await expect(page.locator("body")).to_have_attribute("data-room", "joined", timeout=PATIENCE_MS)
 
 
+async def picture_moves(page: Page, who: str) -> None:
+    """Frames are shown, and more of them a moment later."""
+    frames = "document.querySelector('[data-testid=video]').getVideoPlaybackQuality().totalVideoFrames"
+    least = int(await page.evaluate(frames))
+
+    async def grown() -> bool:
+        nonlocal least
+        now = int(await page.evaluate(frames))
+        # a new connection counts anew
+        least = min(least, now)
+        return now > least + 10
+
+    await until(f"the picture of {who} moves", grown)
+
+
 async def who_is(page: Page) -> Person:
     """The guest that a viewer's page has signed in as."""
     saved = json.loads(await page.evaluate("() => localStorage.getItem('livecommerce.viewer')"))

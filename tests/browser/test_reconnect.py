@@ -21,11 +21,11 @@ from tests.browser.pages import (
     line,
     open_page,
     open_watch,
+    picture_moves,
     says,
     sign_in_to_studio,
     until,
 )
-from tests.browser.test_show import picture_moves
 from tests.running import RunningServer, running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

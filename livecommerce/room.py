@@ -1,8 +1,8 @@
 """One room in this worker: its position in the log, its ring, and who is in it.
 
-``position`` is the newest offset that was accepted, in order. A message that does not continue it is
-kept aside and the log is read: what is missing is accepted from there, and where that is impossible (another epoch,
-trimmed past us) every viewer is closed with 3010. So viewers see no gap and no double.
+``position`` is the newest offset accepted, in order. A message that does not continue it is kept aside and the log is
+read: what is missing comes from there, and where that is impossible (another epoch, trimmed past us) every viewer is
+closed with 3010. So viewers see no gap and no double.
 """
 
 from __future__ import annotations

@@ -153,8 +153,9 @@ def storm(size: Size, events_per_s: float) -> Report:
         began_s, emitted = time.monotonic(), 0
         crowds.order("join")
         while (tally := crowds.result()).joined < size.viewers and time.monotonic() - began_s < 60:
-            top = server.emit_paced(events_per_s, 0.1, FILLER)
-            emitted += round(events_per_s * 0.1)
+            server.emit(FILLER)
+            emitted += 1
+            time.sleep(1 / events_per_s)
         top = server.emit(FILLER)
         tally = crowds.until_at(top)
         report.figures |= {
@@ -200,6 +201,7 @@ def stalled(size: Size, events_per_s: float) -> Report:
         sleeper.join()
         _until(sleeper, lambda: sleeper.result(top).behind == 0)
         slept = sleeper.result(top)
+        sleeper.aclose()
         report.figures |= {
             "others' p50, p99 before, ms": f"{calm.percentile_ms(50):.1f}, {calm.percentile_ms(99):.1f}",
             "others' p50, p99 meanwhile, ms": f"{during.percentile_ms(50):.1f}, {during.percentile_ms(99):.1f}",

@@ -63,7 +63,7 @@ def storm(viewers: int, workers: int, processes: int, rate: float, json_path: Pa
 @rooms.command()
 @_viewers
 @_seconds
-@click.option("--rate", default=100.0, show_default=True, help="Events a second, of about 1 KB.")
+@click.option("--rate", default=200.0, show_default=True, help="Events a second, of about 1 KB.")
 @_json
 def stalled(viewers: int, seconds: float, rate: float, json_path: Path | None) -> None:
     """One viewer stops reading among many."""

@@ -120,6 +120,11 @@ class Crowd:
         for viewer in self.viewers:
             self._forget(viewer)
 
+    def aclose(self) -> None:
+        """End everything."""
+        self.drop()
+        self.selector.close()
+
     def restart(self) -> None:
         """Count from here."""
         old, self.tally = self.tally, Tally()
@@ -283,7 +288,7 @@ def crowd_process(pipe: Connection, address: tuple[str, int], path: str, tokens:
         while pipe.poll():
             order, *arguments = pipe.recv()
             if order == "end":
-                crowd.drop()
+                crowd.aclose()
                 return
             if order == "result":
                 pipe.send(crowd.result(*arguments))

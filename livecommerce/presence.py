@@ -61,6 +61,10 @@ class Presence:
         """How many watch a stream now, over all workers. Raises redis-py's errors."""
         return self._sum(await self._redis.hgetall(keys.presence(stream_id)))
 
+    def shown(self, stream_id: str) -> int | None:
+        """The sum this worker's viewers were last shown; None where it has none yet."""
+        return self._shown.get(stream_id)
+
     async def report(self) -> None:
         """One round: report, sum, show what changed."""
         counts = self._hub.counts()

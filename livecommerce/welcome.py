@@ -95,6 +95,8 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
     stream = state.stream
     _refuse_ended(stream)
     chat, roles = state.chat, visit.roles
+    # Viewers come and go without an event that would make the shared reading anew.
+    shown = context.presence.shown(stream.id)
     can = [g.value for g in (Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST, Grant.MODERATE) if visit.may(g)]
     if visit.appointed and Grant.MODERATE.value not in can:
         can.append(Grant.MODERATE.value)
@@ -110,7 +112,7 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
             state=stream.state,
             host=stream.host,
             created_ms=stream.created_ms,
-            viewers=state.viewers,
+            viewers=state.viewers if shown is None else shown,
             pinned=state.pinned,
             urls=urls_of(stream.id, base_url(request)),
         ),

@@ -15,6 +15,8 @@ class ChatPanel extends HTMLElement {
   #waiting = [];
   #scheduled = false;
   #reading = false;
+  /** What was tried and is not known to have been taken: {text, key}. */
+  #unsent = null;
 
   connectedCallback() {
     if (this.firstChild) return;
@@ -151,36 +153,42 @@ class ChatPanel extends HTMLElement {
     }
   }
 
+  // The words stay in the field, unchangeable, until the server has them: nobody types them twice.
   async #submit(event) {
     event.preventDefault();
     const text = this.input.value.trim();
-    if (!text || this.sending) return;
-    this.sending = true;
-    this.input.value = "";
+    if (!text || this.input.readOnly) return;
+    this.#sending(true);
     this.note.clear();
     try {
       await this.#send(text);
+      this.input.value = "";
       this.#toBottom();
     } catch (error) {
-      if (!this.input.value) this.input.value = text;
       this.note.refuse(error);
     } finally {
-      this.sending = false;
+      this.#sending(false);
     }
   }
 
-  /** One key for both attempts: a message whose fate is unknown is said once. A connection on its way is waited for. */
+  #sending(busy) {
+    this.input.readOnly = busy;
+    this.form.setAttribute("aria-busy", String(busy));
+  }
+
+  /** One key for all attempts at the same words: a message whose fate is unknown is said once. */
   async #send(text) {
     const { room } = this.store;
-    const fields = { text, key: newKey() };
+    if (this.#unsent?.text !== text) this.#unsent = { text, key: newKey() };
     try {
       await room.ready();
-      await room.call("chat.send", fields);
+      await room.call("chat.send", this.#unsent);
     } catch (error) {
       if (error.code !== OUTCOME_UNKNOWN) throw error;
       await room.ready();
-      await room.call("chat.send", fields);
+      await room.call("chat.send", this.#unsent);
     }
+    this.#unsent = null;
   }
 
   #scrolled() {

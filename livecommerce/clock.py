@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+
+from livecommerce.tasks import Periodic
 
 
 class ValkeyClock:
@@ -24,7 +23,8 @@ class ValkeyClock:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._offset_ms = time.time() * 1000 - time.monotonic() * 1000
-        self._task: asyncio.Task[None] | None = None
+        # A lost Valkey is the bus's business; the old offset serves meanwhile.
+        self._measuring = Periodic("valkey-clock", self.INTERVAL_S, self.measure)
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch by Valkey's clock, as well as this worker knows it."""
@@ -44,19 +44,8 @@ class ValkeyClock:
     async def start(self) -> None:
         """Measure, then keep measuring until :meth:`aclose`."""
         await self.measure()
-        self._task = asyncio.create_task(self._keep_measuring(), name="valkey-clock")
+        self._measuring.start()
 
     async def aclose(self) -> None:
         """Stop measuring; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _keep_measuring(self) -> None:
-        while True:
-            await asyncio.sleep(self.INTERVAL_S)
-            # A lost Valkey is the bus's business; the old offset serves meanwhile.
-            with contextlib.suppress(RedisError, OSError):
-                await self.measure()
+        await self._measuring.aclose()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import RedisError
 
+from livecommerce.tasks import Periodic, stop
 from streams.errors import StreamsError
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ class MediaReporter:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
         for stream_id, session_id in self._live.items():
             self._pending[stream_id] = _News(session_id, started=False)
         self._live.clear()
@@ -137,20 +136,15 @@ class Sweeper:
         self._streams = streams
         self._workers = workers
         self._seen: deque[set[str]] = deque(maxlen=MISSES)
-        self._task: asyncio.Task[None] | None = None
+        self._sweeping = Periodic("sweeper", SWEEP_S, self.sweep)
 
     async def start(self) -> None:
         """Begin to sweep."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="sweeper")
+        self._sweeping.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._sweeping.aclose()
 
     async def sweep(self) -> None:
         """Look once; acts only after :data:`MISSES` looks."""
@@ -158,11 +152,3 @@ class Sweeper:
         if len(self._seen) == MISSES:
             for stream_id in await self._streams.sweep(set().union(*self._seen)):
                 log.warning("the worker of stream %s is gone: interrupted", stream_id)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            try:
-                await self.sweep()
-            except (RedisError, OSError) as error:
-                log.warning("could not look for dead workers: %s", error)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from chat.errors import ChatError
 from chat.polls import Polls
 from livecommerce.hub import Hub
-from livecommerce.tasks import stop
+from livecommerce.tasks import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -22,25 +21,20 @@ class PollClock:
     def __init__(self, hub: Hub, polls: Polls) -> None:
         self._hub = hub
         self._polls = polls
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Periodic("poll-clock", INTERVAL_S, self._look)
 
     async def start(self) -> None:
         """Start; safe to call twice."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="poll-clock")
+        self._looking.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            await stop(task)
+        await self._looking.aclose()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_S)
-            for room in self._hub.rooms():
-                if room.poll_open:
-                    try:
-                        await self._polls.tick(room.stream_id)
-                    except ChatError as error:
-                        log.info("the poll of %s waits: %s", room.stream_id, error)
+    async def _look(self) -> None:
+        for room in self._hub.rooms():
+            if room.poll_open:
+                try:
+                    await self._polls.tick(room.stream_id)
+                except ChatError as error:
+                    log.info("the poll of %s waits: %s", room.stream_id, error)

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from livecommerce import keys
 from livecommerce.hub import Hub
-from livecommerce.tasks import stop
+from livecommerce.tasks import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,17 @@ class Presence:
         self._now_ms = now_ms
         self._reported: dict[str, int] = {}
         self._shown: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._reporting = Periodic("presence", INTERVAL_S, self._report_in_time)
 
     async def start(self) -> None:
         """Report until :meth:`aclose`."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="presence")
+        self._reporting.start()
 
     async def aclose(self) -> None:
         """Stop and take our reports back (best effort: they expire by themselves); safe to call twice."""
-        task, self._task = self._task, None
-        if task is None:
+        if not self._reporting.running:
             return
-        await stop(task)
+        await self._reporting.aclose()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(TIMEOUT_S):
                 for stream_id in self._reported:
@@ -98,11 +96,6 @@ class Presence:
         parsed = (report.decode().split(":") for report in reports.values())
         return sum(int(count) for count, reported_ms in parsed if int(reported_ms) >= oldest_ms)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    await self.report()
-            except (RedisError, OSError, TimeoutError) as error:
-                log.info("viewer counts could not be reported: %s", error or type(error).__name__)
-            await asyncio.sleep(INTERVAL_S)
+    async def _report_in_time(self) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.report()

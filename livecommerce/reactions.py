@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,9 +13,7 @@ from redis.exceptions import RedisError
 
 from livecommerce import keys
 from livecommerce.ids import new_id
-from livecommerce.tasks import stop
-
-log = logging.getLogger(__name__)
+from livecommerce.tasks import Periodic
 
 #: how often sums are told
 INTERVAL_S = 0.25
@@ -31,7 +28,7 @@ class Reactions:
         # Each worker has a slot of its own: another worker's sum must not replace ours.
         self._slot = new_id("reactions:")
         self._counts: dict[str, Counter[str]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._telling = Periodic("reactions", INTERVAL_S, self._tell)
 
     def add(self, stream_id: str, kind: str, count: int) -> None:
         """Count reactions; they are told within a quarter of a second."""
@@ -39,27 +36,22 @@ class Reactions:
 
     async def start(self) -> None:
         """Start telling; safe to call twice."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="reactions")
+        self._telling.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            await stop(task)
+        await self._telling.aclose()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_S)
-            counts, self._counts = self._counts, {}
-            for stream_id, kinds in counts.items():
-                event = {
-                    "slot": self._slot,
-                    "type": "reactions",
-                    "as_of": self._position(stream_id),
-                    "data": dict(kinds),
-                }
-                # What cannot be told is dropped: hearts are not worth a queue.
-                with contextlib.suppress(RedisError, OSError, TimeoutError):
-                    async with asyncio.timeout(INTERVAL_S * 4):
-                        await self._redis.spublish(keys.log(stream_id), b"l" + msgspec.json.encode(event))
+    async def _tell(self) -> None:
+        counts, self._counts = self._counts, {}
+        for stream_id, kinds in counts.items():
+            event = {
+                "slot": self._slot,
+                "type": "reactions",
+                "as_of": self._position(stream_id),
+                "data": dict(kinds),
+            }
+            # What cannot be told is dropped: hearts are not worth a queue.
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(INTERVAL_S * 4):
+                    await self._redis.spublish(keys.log(stream_id), b"l" + msgspec.json.encode(event))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 
@@ -10,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from livecommerce import keys
+from livecommerce.tasks import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +26,19 @@ class WorkerDirectory:
         self._redis = redis
         self._worker_id = worker_id
         self._address = address
-        self._task: asyncio.Task[None] | None = None
+        self._announcing = Periodic("worker-directory", REFRESH_S, self.announce)
 
     async def start(self) -> None:
         """Announce, then keep announcing until :meth:`aclose`."""
-        if self._task is None:
+        if not self._announcing.running:
             await self.announce()
-            self._task = asyncio.create_task(self._keep_announcing(), name="worker-directory")
+            self._announcing.start()
 
     async def aclose(self) -> None:
         """Leave the directory at once (best effort: the entry expires by itself); safe to call twice."""
-        task, self._task = self._task, None
-        if task is None:
+        if not self._announcing.running:
             return
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await self._announcing.aclose()
         with contextlib.suppress(RedisError, OSError):
             await self._redis.delete(keys.worker(self._worker_id))
             await self._redis.srem(keys.WORKERS, self._worker_id)
@@ -70,14 +67,6 @@ class WorkerDirectory:
                 # A worker wrongly removed (its refresh was late) adds itself again within a second.
                 await self._redis.srem(keys.WORKERS, worker_id)
         return live
-
-    async def _keep_announcing(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self.announce()
-            except (RedisError, OSError) as error:
-                log.warning("could not announce worker %s: %s", self._worker_id, error)
 
 
 def _text(value: bytes | str) -> str:

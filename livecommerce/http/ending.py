@@ -6,18 +6,16 @@ stream that has ended does the rest; every step may be repeated, so it does not 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
 from aiohttp import web
-from redis.exceptions import RedisError
 
 from livecommerce import keys
 from livecommerce.context import Context
 from livecommerce.http import placement
 from livecommerce.http.proxy import WorkerProxy
-from livecommerce.tasks import stop
+from livecommerce.tasks import Periodic
 from streams.errors import StreamNotFound
 from streams.models import Stream, StreamState
 
@@ -39,18 +37,15 @@ class StreamEnder:
     def __init__(self, context: Context, proxy: WorkerProxy) -> None:
         self._context = context
         self._proxy = proxy
-        self._task: asyncio.Task[None] | None = None
+        self._sweeping = Periodic("stream-ender", SWEEP_S, self.sweep)
 
     async def start(self) -> None:
         """Begin to look for unfinished endings."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="stream-ender")
+        self._sweeping.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            await stop(task)
+        await self._sweeping.aclose()
 
     async def end(self, stream_id: str) -> Stream:
         """End a stream that exists; asking again repeats every step."""
@@ -94,14 +89,6 @@ class StreamEnder:
         await self._context.deals.stream_ended(stream_id)
         if await placement.end_media(self._context, self._proxy, stream_id):
             await self._context.redis.zrem(keys.ENDING, stream_id)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            try:
-                await self.sweep()
-            except (RedisError, OSError) as error:
-                log.warning("could not look for unfinished endings: %s", error)
 
 
 ENDER: web.AppKey[StreamEnder] = web.AppKey("ender", StreamEnder)

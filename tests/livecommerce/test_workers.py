@@ -55,21 +55,21 @@ async def test_it_announces_itself_again_after_valkey_was_away(redis: Redis, mon
     await directory.start()
     try:
         failures = 0
-        announce = directory.announce
+        set_key = redis.set
 
-        async def failing() -> None:
+        async def failing(*_: object, **__: object) -> None:
             nonlocal failures
             failures += 1
             raise RedisConnectionError("away")
 
-        monkeypatch.setattr(directory, "announce", failing)
+        monkeypatch.setattr(redis, "set", failing)
 
         async def failed_often() -> bool:
             return failures >= 3
 
         await until(failed_often)
         await redis.delete(keys.worker(worker_id))
-        monkeypatch.setattr(directory, "announce", announce)
+        monkeypatch.setattr(redis, "set", set_key)
 
         async def is_back() -> bool:
             return not await is_gone(redis, worker_id)

@@ -220,7 +220,7 @@ class BanWatch:
             return
         for one, bans in zip(watched.values(), found, strict=True):
             one.take(bans, now_s)
-            one.room.close_banned(one.bans or {}, self._now_ms())
+            one.room.roster.close_banned(one.bans or {}, self._now_ms())
 
     async def _end_banned(self) -> None:
         now_ms = self._now_ms()

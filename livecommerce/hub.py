@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +40,6 @@ OPEN_TIMEOUT_S = 5.0
 LINGER_S = 30.0
 #: how often rooms and viewers are looked after
 SWEEP_S = 1.0
-#: a viewer that has been silent this long is pinged; one that stays silent is closed
-PING_S, SILENT_S = 25.0, 60.0
 #: bytes of missed events in one frame
 CHUNK_BYTES = 64 * 1024
 #: how long a joining viewer may take to make room for the next such frame
@@ -97,7 +94,7 @@ class Hub:
         """Close every connection with this code, and let nobody join from now on."""
         code = self._closing = CloseCode(code)
         for room in self.rooms():
-            for member in room.members():
+            for member in room.roster.members():
                 member.close(code)
             await asyncio.sleep(0)
 
@@ -179,6 +176,8 @@ class Hub:
                 member.close(CloseCode.SLOW_CONSUMER)
 
     async def _missed(self, room: Room, epoch: str | None, offset: int | None) -> Arrival:
+        if epoch == room.epoch and offset is not None and offset > room.position:
+            await room.reach(offset)
         if epoch == room.epoch and offset is not None and offset <= room.position:
             events, how = room.ring.between(offset, room.position), "ring"
             if events is None:
@@ -273,10 +272,10 @@ class Hub:
             await asyncio.sleep(SWEEP_S)
             now_s = loop.time()
             for room in self.rooms():
-                members = room.members()
+                members = room.roster.members()
                 for start in range(0, len(members), _SLICE):
                     for member in members[start : start + _SLICE]:
-                        _look_after(member, now_s)
+                        member.look_after(now_s)
                     await asyncio.sleep(0)
                 room.tick.refresh()
                 if room.unused and now_s - room.emptied_s >= self._linger_s:
@@ -284,16 +283,6 @@ class Hub:
                     metrics.ROOMS.set(len(self._rooms))
                     with contextlib.suppress(RedisError, OSError):
                         await room.aclose()
-
-
-def _look_after(member: Member, now_s: float) -> None:
-    if member.expires_s <= time.time():
-        member.close(CloseCode.BAD_TOKEN)
-    elif now_s - member.last_heard_s >= SILENT_S:
-        member.close(CloseCode.SILENT)
-    elif now_s - member.last_heard_s >= PING_S and now_s - member.pinged_s >= PING_S:
-        member.pinged_s = now_s
-        member.outbox.write(member.codec.ping)
 
 
 def _unavailable() -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from livecommerce.outbox import Outbox, Transport
 if TYPE_CHECKING:
     from livecommerce.room import Room
 
+#: a viewer that has been silent this long is pinged; one that stays silent is closed
+PING_S, SILENT_S = 25.0, 60.0
 #: private events that may wait while a viewer joins; more is no human's business
 HELD_MAX = 100
 
@@ -129,6 +132,23 @@ class Member:
             self.stale = False
             self.send(*(self.codec.body(item) for item in latest))
         return len(batch.numbered) + (len(batch.latest) if roomy else 0)
+
+    def admitted(self, seen: int) -> None:
+        """It has everything up to ``seen``: what was kept for it follows."""
+        self.seen = seen
+        held, self.held = self.held or [], None
+        for item in held:
+            self.tell(item)
+
+    def look_after(self, now_s: float) -> None:
+        """Close it when its token has expired or it has gone silent; ask whether it is there when it is quiet."""
+        if self.expires_s <= time.time():
+            self.close(CloseCode.BAD_TOKEN)
+        elif now_s - self.last_heard_s >= SILENT_S:
+            self.close(CloseCode.SILENT)
+        elif now_s - self.last_heard_s >= PING_S and now_s - self.pinged_s >= PING_S:
+            self.pinged_s = now_s
+            self.outbox.write(self.codec.ping)
 
     def _too_slow(self) -> None:
         self.close(CloseCode.SLOW_CONSUMER)

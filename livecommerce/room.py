@@ -8,8 +8,9 @@ closed with 3010. So viewers see no gap and no double.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from livecommerce.close_codes import CloseCode
 from livecommerce.frames import Item
 from livecommerce.member import Member
 from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, is_talk, offset_of, poll_after, split_slot
+from livecommerce.roster import Roster
 from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
@@ -33,6 +35,10 @@ log = logging.getLogger(__name__)
 EARLY_MAX = 2000
 #: between attempts to read the log while Valkey is away
 RETRY_S = 0.25
+#: looks at the log for one who is ahead of us: the first may have begun before they asked
+LOOKS = 2
+#: how long such a look may take
+LOOK_TIMEOUT_S = 1.0
 
 
 class Room:
@@ -50,6 +56,7 @@ class Room:
         self.emptied_s = asyncio.get_running_loop().time()
         #: what waits to be sent, and the joined viewers it is sent to
         self.tick = Tick()
+        self.roster = Roster()
         #: whom the host made moderators, as far as is known here; commands ask Valkey
         self.moderators: frozenset[str] = frozenset()
         self.poll_open = False  # as far as is known here, too
@@ -65,10 +72,10 @@ class Room:
         self._log = room_log
         self._channel = keys.log(stream_id)
         self._loaded = False
-        #: everybody, those still joining too, by whom private events name
-        self._by_address: dict[str, dict[Member, None]] = {}
         self._early: dict[int, bytes] = {}
         self._behind = asyncio.Event()
+        #: set, and made anew, when the log has been looked at
+        self._looked = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._deep: asyncio.Task[Page] | None = None
 
@@ -108,25 +115,17 @@ class Room:
     @property
     def unused(self) -> bool:
         """Whether nobody is here or on the way."""
-        return not self._by_address and self.visitors == 0
-
-    def members(self) -> list[Member]:
-        """Everybody, those who are joining too."""
-        return list({m: None for members in self._by_address.values() for m in members})
+        return not self.roster and self.visitors == 0
 
     def expect(self, member: Member) -> None:
         """From now on private events are kept for this member until it has joined."""
         member.room = self
-        for address in _addresses(member):
-            self._by_address.setdefault(address, {})[member] = None
+        self.roster.add(member)
 
     def admit(self, member: Member, seen: int) -> None:
         """The member has everything up to ``seen``: it gets what follows, and the private events kept for it."""
-        member.seen = seen
         self.tick.joined[member] = None
-        held, member.held = member.held or [], None
-        for item in held:
-            member.tell(item)
+        member.admitted(seen)
 
     def release(self) -> None:
         """End a :meth:`livecommerce.hub.Hub.hold`."""
@@ -136,18 +135,8 @@ class Room:
     def remove(self, member: Member) -> None:
         """Forget a member."""
         self.tick.joined.pop(member, None)
-        for address in _addresses(member):
-            if (there := self._by_address.get(address)) is not None:
-                there.pop(member, None)
-                if not there:
-                    del self._by_address[address]
+        self.roster.remove(member)
         self.emptied_s = asyncio.get_running_loop().time()
-
-    def close_banned(self, bans: Mapping[str, int], now_ms: int) -> None:
-        """Close who is banned now (until when, ms, by user id): a ban's own event may have been missed."""
-        for member in self.members() if bans else ():
-            if bans.get(member.user_id, 0) > now_ms:
-                member.close(CloseCode.BANNED)
 
     # what the bus says
 
@@ -167,7 +156,7 @@ class Room:
             metrics.EVENTS.labels("private").inc()
             self._private(body)
         elif kind == b"m":
-            for member, item in for_those_here(body, self._by_address):
+            for member, item in for_those_here(body, self.roster.by_address):
                 metrics.EVENTS.labels("private").inc()
                 member.tell(item)
 
@@ -225,8 +214,7 @@ class Room:
 
     def _private(self, body: bytes) -> None:
         event, item = msgspec.json.decode(body), Item(body)
-        to: str = event["to"]
-        members = list(self._by_address.get(to if to.startswith("role:") else f"user:{to}", ()))
+        members = self.roster.named(event["to"])
         for member in members:
             member.tell(item)
         if event["type"] == "moderation":
@@ -252,6 +240,8 @@ class Room:
             self._behind.clear()
             try:
                 await self._read_missed()
+                looked, self._looked = self._looked, asyncio.Event()
+                looked.set()
             except (RedisError, OSError) as error:
                 log.info("room %s cannot read its log yet: %s", self.stream_id, error)
                 self._behind.set()
@@ -284,18 +274,25 @@ class Room:
         self._early.clear()
         self.tick.clear()
         page = await self._log.newest(self.stream_id, RING_EVENTS)
-        for member in self.members():
+        for member in self.roster.members():
             member.close(CloseCode.POSITION_LOST)
         self._start_anew(page)
+
+    async def reach(self, offset: int) -> None:
+        """Look at the log for an offset not seen here yet: a viewer may come from a worker that heard it before us.
+
+        All who ask at the same time share the look; afterwards ``position`` says whether there is such an offset.
+        """
+        for _ in range(LOOKS):
+            if offset <= self.position:
+                return
+            self._behind.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    await self._looked.wait()
 
     async def whole_log(self) -> Page:
         """All of the log, read once for everybody who asks at the same time. Raises redis-py's errors."""
         if self._deep is None or self._deep.done():
             self._deep = asyncio.create_task(self._log.after(self.stream_id, 0))
         return await asyncio.shield(self._deep)
-
-
-def _addresses(member: Member) -> Iterator[str]:
-    # A user whose id begins with "role:" must not hear what is meant for a role.
-    yield f"user:{member.user_id}"
-    yield from (f"role:{role}" for role in member.roles)

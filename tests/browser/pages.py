@@ -83,7 +83,8 @@ async def joined(page: Page) -> None:
 
 async def picture_moves(page: Page, who: str) -> None:
     """Frames are shown, and more of them a moment later."""
-    frames = "document.querySelector('[data-testid=video]').getVideoPlaybackQuality().totalVideoFrames"
+    # a page that has just been opened has no picture yet
+    frames = "document.querySelector('[data-testid=video]')?.getVideoPlaybackQuality().totalVideoFrames ?? 0"
     least = int(await page.evaluate(frames))
 
     async def grown() -> bool:

@@ -77,6 +77,17 @@ def wire(room: Room, closed: list[CloseCode]) -> Wire:
     return wire
 
 
+async def test_one_who_is_ahead_of_this_worker_is_caught_up_with(room: Room, teller: Teller) -> None:
+    for text in ("one", "two", "three"):
+        await teller.say(text)
+    assert room.position == 0
+    await asyncio.gather(*(room.reach(3) for _ in range(20)))
+    assert room.position == 3
+    # An offset that is nowhere is looked for, and not waited for.
+    await room.reach(99)
+    assert room.position == 3
+
+
 def offsets(wire: Wire) -> list[int]:
     """The offsets sent."""
     found: list[int] = []

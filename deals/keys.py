@@ -3,8 +3,9 @@
 ``lc:{s}:room``, ``lc:{s}:log``
     The room's own keys, written only by the emit prelude (numbered events, sharded pub/sub).
 ``lc:{s}:showcase``
-    Hash. ``p:<product id>`` = ``<added_ms> <product as JSON, without pinned>``; ``pinned`` = product id; ``ended`` = 1
-    once the stream is over (then no deal can be created).
+    Hash. ``p:<product id>`` = ``<added_ms> <product as JSON, without pinned>``; ``pinned`` = product id; ``order`` =
+    product ids with spaces between, as the host arranged them (some may be gone; what is not among them stands behind
+    them); ``ended`` = 1 once the stream is over (then no deal can be created).
 ``lc:{s}:deals``
     Sorted set. Member: deal id; score: when it was created, ms. The list of deals.
 ``lc:{s}:due``

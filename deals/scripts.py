@@ -80,7 +80,7 @@ def _text(name: str) -> str:
 
 
 #: scripts that touch no deal
-_OTHERS = ("put_product", "remove_product", "pin_product", "forget_stream", "remember")
+_OTHERS = ("put_product", "remove_product", "pin_product", "order_products", "forget_stream", "remember")
 _OF_A_DEAL = (
     *("create", "open", "close", "cancel", "extend", "stream_ended", "claim", "tick"),
     *("pay_begin", "pay_decline", "pay_confirm", "cancel_order", "refund", "refunded", "settled"),

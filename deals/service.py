@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
@@ -98,8 +98,12 @@ class DealService:
         """Pin a product, or with None unpin; raises ProductNotFound."""
         await self._showcase.pin(stream_id, product_id)
 
+    async def order_products(self, stream_id: str, product_ids: Sequence[str]) -> None:
+        """Put these products first, in this order; raises ProductNotFound."""
+        await self._showcase.order(stream_id, product_ids)
+
     async def products(self, stream_id: str) -> list[Product]:
-        """The showcase, in the order in which products were added."""
+        """The showcase, in its host's order."""
         return await self._showcase.products(stream_id)
 
     async def pinned(self, stream_id: str) -> str | None:

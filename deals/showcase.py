@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deals import keys
 from deals.errors import Invalid, ProductNotFound
 from deals.models import Product, ProductSpec
@@ -37,8 +39,17 @@ class Showcase:
         _check(stream_id, "x" if product_id is None else product_id)
         await self._scripts("pin_product", keys.of_showcase(stream_id), (product_id or "",))
 
+    async def order(self, stream_id: str, product_ids: Sequence[str]) -> None:
+        """Put these first, in this order, the others after them as they were; emits ``product.order`` when it changes.
+
+        Raises :class:`ProductNotFound`, or :class:`Invalid` for a product that is named twice.
+        """
+        for product_id in product_ids:
+            _check(stream_id, product_id)
+        await self._scripts("order_products", keys.of_showcase(stream_id), tuple(product_ids))
+
     async def products(self, stream_id: str) -> list[Product]:
-        """All of them, in the order in which they were added."""
+        """All of them, in their host's order, else in that in which they were added."""
         return (await self._store.showcase(stream_id))[0] if keys.is_id(stream_id) else []
 
     async def pinned(self, stream_id: str) -> str | None:

@@ -166,12 +166,14 @@ class Store:
         return [_deal_of(fields, now) for fields in answers]
 
     async def showcase(self, stream_id: str) -> tuple[list[Product], str | None]:
-        """The products in the order they were added, and the pinned one's id."""
+        """The products in their host's order (new ones last, as they were added), and the pinned one's id."""
         [flat] = await self.ask(("HGETALL", keys.showcase(stream_id)))
         fields = dict(pairs_of(flat))
         pinned = fields.get(b"pinned")
-        entries = sorted((*v.split(b" ", 1), k[2:]) for k, v in fields.items() if k.startswith(b"p:"))
-        return [read_product(text, k == pinned) for _, text, k in entries], pinned.decode() if pinned else None
+        rank = {product: place for place, product in enumerate(fields.get(b"order", b"").split())}
+        found = {k[2:]: v.split(b" ", 1) for k, v in fields.items() if k.startswith(b"p:")}
+        order = sorted(found, key=lambda k: (rank.get(k, len(rank)), found[k][0], k))
+        return [read_product(found[k][1], k == pinned) for k in order], pinned.decode() if pinned else None
 
     async def order(self, order_id: str) -> Order:
         """One order; raises OrderNotFound."""

@@ -6,7 +6,8 @@ local ROOM, LOG, SHOWCASE = unpack(KEYS)
 local id, open_json, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local field, now = 'p:' .. id, now_ms()
 local old = redis.call('HGET', SHOWCASE, field)
-if not old and redis.call('HLEN', SHOWCASE) >= cap then
+local others = redis.call('HEXISTS', SHOWCASE, 'pinned') + redis.call('HEXISTS', SHOWCASE, 'order')
+if not old and redis.call('HLEN', SHOWCASE) - others >= cap then
   return {REFUSED.invalid, 'A showcase holds at most ' .. cap .. ' products.'}
 end
 local added = old and string.match(old, '^%d+') or integer(now)

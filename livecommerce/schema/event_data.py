@@ -74,6 +74,12 @@ class ProductId(msgspec.Struct, frozen=True):
     product_id: str
 
 
+class ProductOrder(msgspec.Struct, frozen=True):
+    """All products, in the order in which they stand."""
+
+    product_ids: list[str]
+
+
 class PinnedProduct(msgspec.Struct, frozen=True):
     """The pinned product's id, or nothing."""
 

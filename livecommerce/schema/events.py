@@ -28,6 +28,7 @@ from livecommerce.schema.event_data import (
     PollData,
     ProductData,
     ProductId,
+    ProductOrder,
     PurchaseData,
     QueueData,
     ReleasedData,
@@ -139,6 +140,12 @@ class ProductRemoved(Numbered, frozen=True, tag="product.removed"):
     """A product is gone."""
 
     data: ProductId
+
+
+class ProductsOrdered(Numbered, frozen=True, tag="product.order"):
+    """The products stand in another order."""
+
+    data: ProductOrder
 
 
 class DealScheduled(Numbered, frozen=True, tag="deal.scheduled"):
@@ -282,7 +289,7 @@ class ModerationNotice(Private, frozen=True, tag="moderation"):
 _ALL: tuple[type[Event], ...] = (
     *(ChatMessage, ChatDeleted, ChatCleared, ChatPinned, ChatSettings, Announcement),
     *(PollOpened, PollClosed, QuestionAsked, QuestionAnswered, PollCounts, QuestionQueue),
-    *(ProductUpdated, ProductPinned, ProductRemoved),
+    *(ProductUpdated, ProductPinned, ProductRemoved, ProductsOrdered),
     *(DealScheduled, DealOpened, DealExtended, DealSoldOut, DealClosed, DealCancelled),
     *(DealClaimed, DealReleased, Purchase),
     *(StreamLive, StreamInterrupted, StreamEnded),

@@ -66,3 +66,24 @@ async def test_a_showcase_is_bounded(service: DealService, stream_id: str, monke
     with pytest.raises(Invalid):
         await service.put_product(stream_id, "c", LAMP)
     await service.put_product(stream_id, "b", LAMP)
+
+
+async def test_a_host_puts_products_in_another_order(service: DealService, redis: Redis, stream_id: str) -> None:
+    """Those named stand first, the rest as before, new ones last; the same order again says nothing."""
+    for product_id in ("a", "b", "c"):
+        await service.put_product(stream_id, product_id, LAMP)
+    for _ in range(2):
+        await service.order_products(stream_id, ["c", "a"])
+    assert [p.id for p in await service.products(stream_id)] == ["c", "a", "b"]
+    await service.put_product(stream_id, "d", LAMP)
+    await service.put_product(stream_id, "c", LAMP)
+    await service.remove_product(stream_id, "a")
+    assert [p.id for p in await service.products(stream_id)] == ["c", "b", "d"]
+    await service.order_products(stream_id, ["d"])
+    said = [e["data"]["product_ids"] for e in await events(redis, stream_id) if e["type"] == "product.order"]
+    assert said == [["c", "a", "b"], ["d", "c", "b"]]
+    with pytest.raises(ProductNotFound):
+        await service.order_products(stream_id, ["a"])
+    with pytest.raises(Invalid):
+        await service.order_products(stream_id, ["b", "b"])
+    assert [p.id for p in await service.products(stream_id)] == ["d", "c", "b"]

@@ -76,6 +76,11 @@ async def test_products_are_shown_pinned_unpinned_and_removed(edge: EdgeWorker) 
     assert (await edge.ask("GET", f"/api/v1/streams/{stream_id}")).body["pinned"] == "mug"
     listed = await edge.ask("GET", path)
     assert (listed.body["next"], [p["pinned"] for p in listed.body["items"]]) == (None, [True])
+    assert (await edge.ask("PUT", f"{path}/pot", token=host, json=PRODUCT)).status == 200
+    ordered = await edge.ask("PUT", f"{path}/order", token=host, json={"product_ids": ["pot", "mug"]})
+    assert (ordered.status, [p["id"] for p in (await edge.ask("GET", path)).body["items"]]) == (204, ["pot", "mug"])
+    assert (await edge.ask("PUT", f"{path}/order", token=host, json={"product_ids": ["no"]})).status == 404
+    assert (await edge.ask("DELETE", f"{path}/pot", token=host)).status == 204
     assert (await edge.ask("DELETE", f"{path}/other/pin", token=host)).status == 204
     assert (await edge.ask("GET", f"/api/v1/streams/{stream_id}")).body["pinned"] == "mug"
     assert (await edge.ask("DELETE", f"{path}/mug/pin", token=host)).status == 204

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
 from aiohttp import web
 
 from deals.models import Product, ProductSpec
+from deals.showcase import MOST_PRODUCTS
 from livecommerce.context import CONTEXT
 from livecommerce.http.access import controlled_stream, find_stream, refuse_ended
 from livecommerce.http.answers import json_answer, page_answer
@@ -12,6 +16,12 @@ from livecommerce.http.bodies import path_id, read_json
 from livecommerce.http.endpoints import Body, Endpoint, Listing
 
 _PATH = "/api/v1/streams/{stream_id}/products"
+
+
+class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Products in the order in which they shall stand; those left out follow as they were."""
+
+    product_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_PRODUCTS)]
 
 
 async def index(request: web.Request) -> web.Response:
@@ -33,6 +43,15 @@ async def remove(request: web.Request) -> web.Response:
     """``DELETE …/products/{product_id}``."""
     stream = await controlled_stream(request)
     await request.app[CONTEXT].deals.remove_product(stream.id, path_id(request, "product_id"))
+    return web.Response(status=204)
+
+
+async def order(request: web.Request) -> web.Response:
+    """``PUT …/products/order``: those named come first."""
+    stream = await controlled_stream(request)
+    wanted = await read_json(request, OrderRequest)
+    refuse_ended(stream)
+    await request.app[CONTEXT].deals.order_products(stream.id, wanted.product_ids)
     return web.Response(status=204)
 
 
@@ -64,6 +83,18 @@ ENDPOINTS = (
         "products",
         {200: (Body(Listing(Product)),)},
         refusals=("stream_not_found",),
+    ),
+    # before the next: no product can be called "order"
+    Endpoint(
+        "PUT",
+        _PATH + "/order",
+        order,
+        "Put the products in another order",
+        "products",
+        {204: ()},
+        body=Body(OrderRequest),
+        needs="host",
+        refusals=("stream_not_found", "product_not_found", "stream_ended"),
     ),
     Endpoint(
         "PUT",

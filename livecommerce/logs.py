@@ -16,3 +16,5 @@ def configure_logging(level: str, process: str) -> None:
     # These narrate each handshake and candidate.
     for chatty in ("aiortc", "aioice", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # This warns of each sub-protocol it does not know: strangers could fill the log.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)

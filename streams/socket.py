@@ -45,9 +45,11 @@ class MediaSocket:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.bind((host, port))
-        except OSError:
+        except OSError as error:
             sock.close()
-            raise
+            raise OSError(
+                error.errno, f"The media port, UDP {port} of {host}, cannot be had: {error.strerror}"
+            ) from error
         self.sock = sock
         self.port = sock.getsockname()[1]
         self._loop = loop

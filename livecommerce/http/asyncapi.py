@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from livecommerce import close_codes
+
 _SCHEMA = "#/components/schemas/{name}"
 _CHANNEL = "#/channels/room"
 
@@ -91,5 +93,7 @@ _DESCRIPTION = (
     "Sub-protocols `livecommerce.v1.json` (text, the default) and `livecommerce.v1.msgpack` (binary) carry the same "
     "messages, of at most 16 KiB. The first command is `join`, within 10 s. The server sends one message, or an array "
     "of messages, in a frame. Numbered events have an `offset` and come in order without a gap; latest-only events "
-    "have `as_of` and may be dropped; private events have `to`."
+    "have `as_of` and may be dropped; private events have `to`.\n\n"
+    "Close codes 3000–3499 mean *come back* (join with `epoch` and `offset` after a random wait), 3500–3999 *do not*:"
+    f"\n\n{close_codes.documentation()}"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -126,6 +127,8 @@ async def test_a_sender_waits_until_there_is_room_again(wire: Wire, member: Memb
 def test_the_close_codes_say_who_should_come_back() -> None:
     assert all(code.come_back == (3000 <= code < 3500) for code in CloseCode)
     assert all(f"| {code.value} |" in documentation() for code in CloseCode)
+    described = Path("docs/rooms.md").read_text("utf-8")
+    assert documentation() in described, "docs/rooms.md has the table as it is in close_codes.py"
     assert all(len(code.reason.encode()) <= 123 for code in CloseCode), "RFC 6455 §5.5: a close frame's bound"
 
 

@@ -154,6 +154,7 @@ def test_a_media_port_in_use_is_said_in_words_and_given_up(tmp_path: Path) -> No
         refused = serve(tmp_path, "--port", str(free_port()), "--media-port", media_port)
     assert refused.returncode == 1
     assert "cannot start" in refused.stderr
+    assert "The media port, UDP " in refused.stderr
     assert "Address already in use" in refused.stderr
     assert "The workers do not start; the reason is above." in refused.stderr
     assert "Traceback" not in refused.stderr

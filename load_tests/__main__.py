@@ -1,6 +1,7 @@
 """``python -m load_tests <command>``."""
 
-from load_tests.cli import run
-
 if __name__ == "__main__":
+    # Inside: a generator process imports this module, too, and needs none of the commands.
+    from load_tests.cli import run
+
     run()

@@ -1,0 +1,94 @@
+"""The commands of the flash sale and of a server's start, rest and first picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from load_tests.report import Report
+
+json_option = click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON, too."
+)
+
+
+@click.command()
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 100), help="Starts to take the median of.")
+@click.option("--demo", is_flag=True, help="With the demo: also the time until its stream is live.")
+@click.option("--make", "by_make", is_flag=True, help="Start by `make run` in this checkout (installed already).")
+@click.option("--clone", is_flag=True, help="One start by `make run` in a fresh clone, installation included.")
+@json_option
+def startup(runs: int, demo: bool, by_make: bool, clone: bool, json_path: Path | None) -> None:
+    """Time from the command to a server that is ready (/readyz answers 200), and to the demo's stream being live."""
+    from load_tests.startup import measure
+
+    _finish(measure(runs, demo=demo, by_make=by_make, clone=clone), json_path)
+
+
+@click.command()
+@click.option("--settle", default=10.0, show_default=True, help="Seconds to wait before measuring.")
+@click.option("--seconds", default=30.0, show_default=True, help="Seconds to measure the idle server.")
+@click.option("--demo-seconds", default=62.0, show_default=True, help="Seconds to measure the demo; one round is 62.")
+@json_option
+def idle(settle: float, seconds: float, demo_seconds: float, json_path: Path | None) -> None:
+    """Memory and CPU of a server with nothing to do, then of one with the demo, by process."""
+    from load_tests.idle import measure
+
+    _finish(measure(settle_s=settle, idle_s=seconds, demo_s=demo_seconds), json_path)
+
+
+@click.command("first-frame")
+@click.option("--url", help="A running server with a live stream; otherwise one of our own with the demo.")
+@click.option("--joins", default=20, show_default=True, type=click.IntRange(1, 1000), help="Joins to measure.")
+@click.option("--warm-up", default=3, show_default=True, help="Joins before these, not counted.")
+@click.option("--chromium", default="chromium", show_default=True, help="The browser: its path, or its name.")
+@json_option
+def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_path: Path | None) -> None:
+    """Time from a viewer's WHEP POST to the first picture on the screen, in Chromium."""
+    from load_tests.first_frame import measure
+
+    _finish(measure(url, joins=joins, warm_up=warm_up, chromium=chromium), json_path)
+
+
+@click.command("flash-sale")
+@click.option("--buyers", default=2000, show_default=True, type=click.IntRange(1, 50_000), help="Concurrent buyers.")
+@click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock (K).")
+@click.option("--claims", default=3, show_default=True, type=click.IntRange(1, 1000), help="Claims of each buyer.")
+@click.option(
+    "--over", type=click.Choice(["both", "websocket", "http"]), default="both", show_default=True, help="The way in."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0.1),
+    help="Open loop: so many claims a second, whatever the answers take, timed from when they were due. Without it "
+    "each buyer claims again when answered (closed loop).",
+)
+@click.option("--connections", default=200, show_default=True, type=click.IntRange(1, 10_000), help="HTTP connections.")
+@click.option("--workers", default=1, show_default=True, help="Worker processes of our own server.")
+@click.option("--seed", default=1, show_default=True, help="Random seed: order of buyers and ways in.")
+@click.option("--url", help="Hammer this server instead of our own; --secret must be its secret.")
+@click.option("--secret", envvar="LIVECOMMERCE_SECRET", help="Signs the buyers' tokens at --url.")
+@json_option
+def flash_sale(json_path: Path | None, **options: Any) -> None:
+    """Many buyers, few units: who gets one, how fast, and whether every promise was kept.
+
+    All buyers claim one unit at once (or at --rate), each under an idempotency key of its own, then again under new
+    keys. Meanwhile the stock's sum is sampled; afterwards the deal, the journal and every accepted key are read back.
+    """
+    from load_tests.flash_sale import Plan, measure
+
+    if options["url"] and not options["secret"]:
+        raise click.UsageError("--url needs --secret: the buyers' tokens are signed with it")
+    _finish(measure(Plan(**options)), json_path)
+
+
+def _finish(report: Report, json_path: Path | None) -> None:
+    report.show(Console())
+    if json_path is not None:
+        report.write(json_path)
+    if not report.passed:
+        sys.exit(1)

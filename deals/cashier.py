@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from deals import keys, metrics
-from deals.errors import DealsError, IllegalState, OrderNotFound, OutcomeUnknown, PaymentDeclined
+from deals.errors import DealsError, IllegalState, OrderNotFound, OutcomeUnknown, PaymentDeclined, Unavailable
 from deals.models import Order, OrderState
-from deals.payments import Declined, PaymentProvider
+from deals.payments import Declined, PaymentProvider, PaymentStatus, Pending
 from deals.scripts import Scripts
 from deals.store import Store, read_order
 from deals.ticker import LEASE_MS
+from deals.webhooks import TOLERANCE_MS
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ ATTEMPT_DEAD_MS = 20_000
 LOOK_FOR_MS = 60_000
 #: orders taken up at once by one worker; the lease brings back the others
 MAX_TAKEN_UP = 32
+#: what money that has come can still change
+_UNDECIDED = frozenset({OrderState.HELD, OrderState.PAYING, OrderState.EXPIRED, OrderState.CANCELLED})
 
 
 class Cashier:
@@ -44,7 +47,10 @@ class Cashier:
         self._closed = False
 
     async def pay(self, order_id: str, buyer_id: str, token: str) -> Order:
-        """Pay a held order; a paid one answers as it is. Raises PaymentDeclined, IllegalState, OutcomeUnknown."""
+        """Pay a held order; a paid one answers as it is, and a ``paying`` one is told of later.
+
+        Raises PaymentDeclined, IllegalState, OutcomeUnknown.
+        """
         where, ref = self._find(order_id)
         attempt = self._new_id("")
         args = (ref, buyer_id, attempt, GRACE_MS, ATTEMPT_DEAD_MS)
@@ -54,14 +60,20 @@ class Cashier:
             return order
         try:
             async with asyncio.timeout(PAY_WITHIN_S):
-                # A dead attempt may have got as far as capturing.
-                if not (taken_over and await self._payments.captured(order_id)):
+                # A dead attempt may have got as far as capturing, or the provider still thinks about it.
+                known = await self._payments.status(order_id) if taken_over else PaymentStatus.NONE
+                if known is PaymentStatus.PENDING:
+                    raise Pending
+                if known is not PaymentStatus.CAPTURED:
                     authorisation = await self._payments.authorise(order_id, order.total, token)
                     await self._payments.capture(order_id, authorisation)
         except Declined:
             await self._scripts("pay_decline", where, (ref, attempt))
             metrics.ORDERS.labels("declined").inc()
             raise PaymentDeclined("The payment was declined; your units stay reserved until the hold ends.") from None
+        except Pending:
+            metrics.ORDERS.labels("pending").inc()
+            return order
         except Exception as error:
             # Whatever a provider's client raises: the money may have moved. The expiry of the hold will find out.
             metrics.ORDERS.labels("unknown").inc()
@@ -91,24 +103,63 @@ class Cashier:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Order | None:
+        """Hear the provider: look at the order it tells of; the order as it is then, None when there is nothing to do.
+
+        Raises WebhookRefused for what is not the provider's, and whatever keeps us from looking: it is sent again.
+        """
+        event = self._payments.webhook(headers, body, now_ms)
+        seen = keys.webhook(event.id)
+        [known] = await self._store.ask(("EXISTS", seen))
+        if known:
+            return None
+        order = None if event.order_id is None else await self._told(event.order_id)
+        # Only now: had we died before, it would have to be looked at again.
+        await self._store.ask(("SET", seen, 1, "PX", 2 * TOLERANCE_MS))
+        return order
+
+    async def _told(self, order_id: str) -> Order | None:
+        try:
+            await self._look(order_id)
+            return await self._store.order(order_id)
+        except OrderNotFound:
+            _log.warning("a webhook tells of an order that is none of ours: %r", order_id[:200])
+        except IllegalState:
+            _log.info("money for %s came when nobody wanted it any more; it was given back", order_id)
+        return None
+
     async def _repair(self, order_id: str) -> None:
         try:
-            order = await self._store.order(order_id)
-            if order.state is OrderState.REFUND_PENDING:
-                await self._refund_money(order)
-            elif order.state in (OrderState.PAYING, OrderState.EXPIRED) and await self._captured(order_id):
-                await self._confirm(order_id)
-            else:
-                where, ref = self._find(order_id)
-                await self._scripts("settled", where, (ref, LOOK_FOR_MS))
+            await self._look(order_id)
         except Exception:
             # A broadcast-like chore: counted and logged; the lease brings it back.
             metrics.ORDERS.labels("repair_failed").inc()
             _log.warning("could not settle %s; it will be tried again", order_id, exc_info=True)
 
-    async def _captured(self, order_id: str) -> bool:
-        async with asyncio.timeout(PAY_WITHIN_S):
-            return await self._payments.captured(order_id)
+    async def _look(self, order_id: str) -> None:
+        """Make the order agree with the provider's books."""
+        order = await self._store.order(order_id)
+        if order.state is OrderState.REFUND_PENDING:
+            await self._refund_money(order)
+            return
+        where, ref = self._find(order_id)
+        # Before the provider is asked: its "declined" is not of an attempt that begins after this.
+        [attempt] = await self._store.ask(("HGET", keys.ledger(order.stream_id, order.deal_id), f"a:{ref}"))
+        status = await self._status(order_id) if order.state in _UNDECIDED else PaymentStatus.NONE
+        if status is PaymentStatus.CAPTURED:
+            await self._confirm(order_id)
+        elif status is PaymentStatus.DECLINED and order.state is OrderState.PAYING and attempt is not None:
+            await self._scripts("pay_decline", where, (ref, attempt.decode().partition(" ")[0]))
+            metrics.ORDERS.labels("declined").inc()
+        else:
+            await self._scripts("settled", where, (ref, LOOK_FOR_MS))
+
+    async def _status(self, order_id: str) -> PaymentStatus:
+        try:
+            async with asyncio.timeout(PAY_WITHIN_S):
+                return await self._payments.status(order_id)
+        except Exception as error:
+            raise Unavailable("The payment provider does not answer.", retry_after_ms=1000) from error
 
     async def _confirm(self, order_id: str) -> Order:
         where, ref = self._find(order_id)

@@ -61,6 +61,12 @@ class KeyReused(DealsError):
     code = "key_reused"
 
 
+class WebhookRefused(DealsError):
+    """A webhook that the payment provider did not certainly send."""
+
+    code = "webhook_refused"
+
+
 # the deal or the order does not allow it now
 
 

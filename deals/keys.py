@@ -44,10 +44,13 @@ Not of one stream, hence never in the same script as those above:
 ``lc:buyer:<user id>``
     Sorted set. Member: ``<stream>.<deal>`` where the user may have an order; score: first claim, ms. Written **before**
     the claim, so it may name too much; the ledger decides.
+``lc:webhook:<hash of the event's id>``
+    String. A payment provider's webhook that was dealt with; expires when it would be too old to be believed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -114,6 +117,11 @@ def queue(stream_id: str, deal_id: str) -> str:
 def buyer(user_id: str) -> str:
     """Sorted set of the deals in which a user may have orders."""
     return f"lc:buyer:{user_id}"
+
+
+def webhook(event_id: str) -> str:
+    """Mark of a webhook that was dealt with; the id is the provider's own, hence of any form."""
+    return f"lc:webhook:{hashlib.sha256(event_id.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def of_deal(stream_id: str, deal_id: str) -> tuple[str, ...]:

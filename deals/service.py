@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from redis.asyncio import Redis
 
@@ -225,6 +225,12 @@ class DealService:
         if order.state is not OrderState.PAID:
             await self._soon(order)
         return order
+
+    async def payment_webhook(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Hear the payment provider; raises WebhookRefused, or Unavailable when it should tell again."""
+        order = await self._cashier.webhook(headers, body, self._now_ms())
+        if order is not None and order.state is not OrderState.PAID:
+            await self._soon(order)
 
     async def cancel_order(self, order_id: str, *, buyer_id: str) -> Order:
         """Give a held order's units back."""

@@ -91,6 +91,7 @@ def cli() -> None:
         help="Whose pages may join rooms, like https://shop.example; may be repeated. All by default.")  # fmt: skip
 @option("--limit", metavar="NAME=VALUE", multiple=True,
         help="A limit, like user=20/100 (a second/at once) or viewers=2000; may be repeated.")  # fmt: skip
+@option("--payments", metavar="MODULE:FACTORY", default="", help="The shop's own payment provider (docs/deals.md).")
 @option("--turn-url", metavar="URL", default="", help="TURN server to tell hosts and viewers of.")
 @option("--turn-secret", metavar="TEXT", default="", help="Its shared secret (static-auth-secret of coturn).")
 @option("--tls-cert", metavar="FILE", default="", help="Certificate chain (PEM) to serve HTTPS with.")
@@ -167,11 +168,14 @@ def _run(settings: Settings) -> None:
     from livecommerce.data_dir import DataDirError
     from livecommerce.embedded import EmbeddedError
     from livecommerce.logs import configure_logging
+    from livecommerce.payments import load
     from livecommerce.redis_client import ServerRefused
     from livecommerce.supervisor import StartError, Supervisor
 
     configure_logging(settings.log_level, "supervisor")
     try:
+        if settings.payments:
+            load(settings.payments)  # to say what is wrong with it once, and not in every worker
         asyncio.run(Supervisor(settings, announce=announce).run())
     except (DataDirError, EmbeddedError, ServerRefused, SettingsError, StartError) as error:
         raise click.ClickException(str(error)) from None
@@ -192,7 +196,7 @@ def announce(settings: Settings, url: str) -> None:
     console.print(links)
     if not settings.redis_url:
         console.print(f"data in {settings.data_dir.absolute()}", style="dim", markup=False)
-    if not settings.development:
+    if not settings.development and not settings.payments:
         # Simulated payments would sell for nothing where others can buy.
         console.print("no payment provider: units can be held here, but not paid for (docs/deals.md)", style="yellow")
     console.print("Ctrl-C stops it", style="dim")

@@ -16,7 +16,7 @@ from livecommerce.hub import Hub
 from livecommerce.ids import new_id
 from livecommerce.limits import Rate
 from livecommerce.media_state import MediaReporter, Sweeper
-from livecommerce.payments import provider
+from livecommerce.payments import payments_of
 from livecommerce.poll_clock import PollClock
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
@@ -45,7 +45,8 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     relay = _relay(reporter, spec, worker_id)
     reporter.end_media = relay.end_stream
     workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
-    payments = provider(redis, development=settings.development)
+    tokens = TokenAuthority(settings.secret, public_keys=_public_keys(settings))
+    payments, of_payments = payments_of(settings, redis, tokens, address)
     deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
     pace, staff_pace = _paces(settings.limit.chat)
     chat = ChatService(
@@ -62,7 +63,9 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     polls = PollClock(hub, chat.polls)
     # Media before its reporter: what stops with the relay is still told.
-    parts: tuple[_Part, ...] = (clock, workers, deals, hub, presence, polls, reporter, relay, Sweeper(streams, workers))
+    rooms: tuple[_Part, ...] = (hub, presence, polls)
+    media: tuple[_Part, ...] = (reporter, relay, Sweeper(streams, workers))
+    parts: tuple[_Part, ...] = (clock, workers, *of_payments, deals, *rooms, *media)
     for part in parts:
         stack.push_async_callback(part.aclose)
         await part.start()
@@ -72,7 +75,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         redis=redis,
         run_script=run_script,
         clock=clock,
-        tokens=TokenAuthority(settings.secret, public_keys=_public_keys(settings)),
+        tokens=tokens,
         workers=workers,
         streams=streams,
         relay=relay,

@@ -1,11 +1,38 @@
-"""Which payment provider a server has."""
+"""Which payment provider a server has: the shop's own, the simulated one in development, or none."""
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from deals.models import Money
-from deals.payments import Declined, PaymentProvider, SimulatedPayments
+from deals.errors import WebhookRefused
+from deals.payments import Declined, PaymentProvider, PaymentStatus, SimulatedPayments
+from livecommerce.settings import SettingsError
+from livecommerce.simulated_provider import WebhookCourier
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from deals.models import Money
+    from deals.webhooks import Webhook
+    from livecommerce.auth import TokenAuthority
+    from livecommerce.settings import Settings
+
+#: where a provider sends its webhooks
+WEBHOOK_PATH = "/api/v1/webhooks/payments"
+_ASKED = ("authorise", "capture", "refund", "status")
+
+
+class Part(Protocol):
+    """What a worker starts and closes; a shop's provider may be one."""
+
+    async def start(self) -> None:
+        """Begin; safe to call twice."""
+
+    async def aclose(self) -> None:
+        """End; safe to call twice."""
 
 
 class NoPayments:
@@ -22,11 +49,40 @@ class NoPayments:
     async def refund(self, order_id: str) -> None:
         """Nothing was ever taken."""
 
-    async def captured(self, order_id: str) -> bool:
+    async def status(self, order_id: str) -> PaymentStatus:
         """Nothing was ever taken."""
-        return False
+        return PaymentStatus.NONE
+
+    def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Webhook:
+        """Nobody sends any."""
+        raise WebhookRefused("This shop has no payment provider yet.")
 
 
-def provider(redis: Redis, *, development: bool) -> PaymentProvider:
-    """The simulated provider in development; none elsewhere."""
-    return SimulatedPayments(redis, development=True) if development else NoPayments()
+def payments_of(
+    settings: Settings, redis: Redis, tokens: TokenAuthority, address: str
+) -> tuple[PaymentProvider, Sequence[Part]]:
+    """The provider of a worker (which other workers reach at ``address``), and what has to run for it."""
+    if settings.payments:
+        provider = load(settings.payments)
+        runs = hasattr(provider, "start") and hasattr(provider, "aclose")
+        return provider, (cast(Part, provider),) if runs else ()
+    if not settings.development:
+        return NoPayments(), ()
+    secret = tokens.derive("simulated-payments")
+    simulated = SimulatedPayments(redis, development=True, webhook_secret=secret)
+    return simulated, (WebhookCourier(redis, f"{address}{WEBHOOK_PATH}", secret),)
+
+
+def load(name: str) -> PaymentProvider:
+    """What the factory that ``module:factory`` names makes; raises :class:`SettingsError` when it is no provider."""
+    module_name, _, factory_name = name.partition(":")
+    try:
+        provider: Any = getattr(importlib.import_module(module_name), factory_name)()
+    except Exception as error:
+        # It is the shop's code: whatever it raises belongs into the one sentence that the operator reads.
+        raise SettingsError(f"--payments {name} cannot be used: {error!r}.") from error
+    missing = [verb for verb in _ASKED if not inspect.iscoroutinefunction(getattr(provider, verb, None))]
+    missing += [] if callable(getattr(provider, "webhook", None)) else ["webhook"]
+    if missing:
+        raise SettingsError(f"--payments {name} made no payment provider: it lacks {', '.join(missing)}.")
+    return cast(PaymentProvider, provider)

@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "The request could not be read"),
     "key_required": Kind(400, "An Idempotency-Key is needed"),
     "key_reused": Kind(422, "The Idempotency-Key was used for something else"),
+    "webhook_refused": Kind(400, "The webhook is not the payment provider's"),
     "timeout": Kind(408, "The request took too long to arrive", True),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "Unsupported media type"),

@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: origins whose pages may open WebSockets and event streams, besides our own; empty: all
     allow_origin: tuple[str, ...] = ()
     limit: Limits = Limits()
+    #: the shop's payment provider, ``module:factory``; empty: the simulated one in development, else none
+    payments: str = ""
     turn_url: str = ""
     turn_secret: str = ""
     tls_cert: str = ""
@@ -86,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _check_addresses(self)
         _check_media(self)
         _check_secret(self)
+        _check_payments(self)
         _check_files(self)
         return self
 
@@ -148,6 +151,11 @@ def _check_secret(settings: Settings) -> None:
         raise SettingsError(f"--secret must have at least {MIN_SECRET_BYTES} bytes; {hint}")
     if _DEFAULTS.search(secret) or len(set(secret)) < _MIN_DIFFERENT:
         raise SettingsError(f"--secret is a default or easily guessed; {hint}")
+
+
+def _check_payments(settings: Settings) -> None:
+    if settings.payments and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", settings.payments):
+        raise SettingsError(f"--payments {settings.payments!r} must look like my_shop.payments:provider.")
 
 
 def _check_files(settings: Settings) -> None:

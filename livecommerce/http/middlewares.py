@@ -42,8 +42,8 @@ _SECURITY: dict[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _ALWAYS: CIMultiDict[str] = CIMultiDict(_CORS | _SECURITY | {"Server": "livecommerce"})
-#: paths whose frequent, unauthenticated reads belong to the operator, not to a client
-_UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+#: paths whose frequent requests without a token belong to the operator, not to a client; webhooks limit themselves
+_UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/webhooks/payments"})
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _PREPARED = web.RequestKey("prepared", web.StreamResponse)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from deals import keys
+from deals.errors import WebhookRefused
 from deals.models import Buyer, Deal, DealSpec, Money, Order
-from deals.payments import Declined
+from deals.payments import Declined, PaymentStatus
 from deals.scripts import RunScript
 from deals.service import DealService
+from deals.webhooks import Webhook
 from livecommerce.ids import new_id
 
 
@@ -124,6 +126,11 @@ class Till:
         if order_id in self.captures:
             self.refunds[order_id] = self.refunds.get(order_id, 0) + 1
 
-    async def captured(self, order_id: str) -> bool:
-        self.calls.append("captured")
-        return order_id in self.captures and order_id not in self.refunds
+    async def status(self, order_id: str) -> PaymentStatus:
+        self.calls.append("status")
+        if order_id in self.refunds:
+            return PaymentStatus.REFUNDED
+        return PaymentStatus.CAPTURED if order_id in self.captures else PaymentStatus.NONE
+
+    def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Webhook:
+        raise WebhookRefused("The till sends none.")

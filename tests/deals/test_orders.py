@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from deals.errors import IllegalState, Invalid, OrderNotFound, OutcomeUnknown, PaymentDeclined
 from deals.models import Deal, DealState, Money, Order, OrderState
-from deals.payments import Declined, SimulatedPayments
+from deals.payments import Declined, PaymentStatus, SimulatedPayments
 from deals.service import DealService, stream_of_order
 from tests.deals.helpers import ScriptClock, Till, check_books, claim, events, open_deal, tick, types, until
 
@@ -280,10 +280,10 @@ async def test_the_simulated_provider_takes_money_once_and_only_in_development(r
     for token in ("pm_declined", "", "pm_unknown"):
         with pytest.raises(Declined):
             await provider.authorise(order_id, amount, token)
-    assert not await provider.captured(order_id)
+    assert await provider.status(order_id) is PaymentStatus.NONE
     for _ in range(2):
         await provider.capture(order_id, await provider.authorise(order_id, amount, "pm_ok"))
-    assert await provider.captured(order_id)
+    assert await provider.status(order_id) is PaymentStatus.CAPTURED
     assert await redis.hget(provider.books(order_id), "captures") == b"1"
     await provider.refund(order_id)
-    assert not await provider.captured(order_id)
+    assert await provider.status(order_id) is PaymentStatus.REFUNDED

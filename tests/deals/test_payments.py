@@ -40,7 +40,7 @@ async def test_a_payment_that_never_came_is_asked_for_and_the_hold_ends(
     await asyncio.gather(attempt, return_exceptions=True)
     clock.now_ms += 20_000
     await _settle(timed, deal)
-    assert till.calls[-1] == "captured"
+    assert till.calls[-1] == "status"
     assert (await timed.order(order.id)).state is OrderState.PAYING
     clock.now_ms += 70_000
     await _settle(timed, deal)

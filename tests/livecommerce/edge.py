@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from redis.asyncio import Redis
 
 from chat.service import ChatService
-from deals.payments import SimulatedPayments
+from deals.payments import PaymentProvider, SimulatedPayments
 from deals.service import DealService
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
@@ -205,7 +205,12 @@ class EdgeWorker:
 
 @contextlib.asynccontextmanager
 async def edge_worker(
-    redis: Redis, *, limits: Limits = GENEROUS, worker_id: str | None = None, **settings: Any
+    redis: Redis,
+    *,
+    limits: Limits = GENEROUS,
+    worker_id: str | None = None,
+    payments: PaymentProvider | None = None,
+    **settings: Any,
 ) -> AsyncIterator[EdgeWorker]:
     """Run one worker; several on one Valkey are a group."""
     worker_id = worker_id or new_id("w")
@@ -223,7 +228,11 @@ async def edge_worker(
         streams=StreamService(redis, run_script, new_id=new_id),
         relay=cast(Any, relay),
         deals=DealService(
-            redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id
+            redis,
+            run_script,
+            payments or SimulatedPayments(redis, development=True),
+            now_ms=clock.now_ms,
+            new_id=new_id,
         ),
         chat=ChatService(redis, run_script, new_id=new_id),
         hub=Hub(redis, run_script),

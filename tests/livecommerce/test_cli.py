@@ -52,6 +52,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "limit": ("user=2.5/7,viewers=9", Limits(user=Rate(2.5, 7), viewers=9)),
     "trusted_proxy": ("10.0.0.0/8,192.168.0.0/16", ("10.0.0.0/8", "192.168.0.0/16")),
     "allow_origin": ("https://a.example,https://b.example", ("https://a.example", "https://b.example")),
+    "payments": ("my_shop.payments:provider", "my_shop.payments:provider"),
     "turn_url": ("turn:turn.shop.example", "turn:turn.shop.example"),
     "turn_secret": ("s", "s"),
     "tls_cert": (__file__, __file__),

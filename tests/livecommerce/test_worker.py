@@ -23,12 +23,9 @@ from cryptography.x509.oid import NameOID
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from deals.models import Money
-from deals.payments import Declined
 from livecommerce import addresses, media_state
 from livecommerce.ids import new_id
 from livecommerce.media_state import MediaReporter, Sweeper
-from livecommerce.payments import provider
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings, SettingsError
 from livecommerce.worker_spec import WorkerSpec
@@ -210,11 +207,6 @@ def test_workers_hear_each_other_on_loopback_unless_there_are_other_machines() -
     bind, told = addresses.private_host(Settings(host="0.0.0.0", redis_url="redis://v"))
     assert bind == "0.0.0.0"
     assert told not in ("0.0.0.0", "")
-
-
-async def test_a_production_server_without_a_provider_takes_no_payment(redis: Redis) -> None:
-    with pytest.raises(Declined):
-        await provider(redis, development=False).authorise("o", Money(1, "EUR"), "pm_ok")
 
 
 async def test_a_stopping_server_tells_viewers_to_come_back(tmp_path: Path) -> None:

@@ -67,6 +67,18 @@ class WebhookRefused(DealsError):
     code = "webhook_refused"
 
 
+class TicketRequired(DealsError):
+    """A claim of a ticketed deal without a ticket."""
+
+    code = "ticket_required"
+
+
+class TicketInvalid(DealsError):
+    """A ticket that is not this buyer's, not for this deal, or too old."""
+
+    code = "ticket_invalid"
+
+
 # the deal or the order does not allow it now
 
 

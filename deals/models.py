@@ -184,6 +184,8 @@ class DealSpec(Struct, frozen=True, forbid_unknown_fields=True):
     opens_at_ms: TimeMs | None = None
     #: the host is told once so many units are left; by default a tenth of the stock
     low_stock: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    #: claims need a ticket, given out from a minute before the opening
+    ticketed: bool = False
 
     def __post_init__(self) -> None:
         _check_compare_at(self.price, self.compare_at)
@@ -210,6 +212,7 @@ class Deal(Struct, frozen=True):
     held: int
     sold: int
     server_ms: int
+    ticketed: bool = False
 
 
 class Buyer(Struct, frozen=True):

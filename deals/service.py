@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from redis.asyncio import Redis
@@ -12,7 +13,7 @@ from deals.buyer_orders import orders_of
 from deals.cashier import Cashier
 from deals.checks import check_deal, check_limit, check_user, clean
 from deals.claims import ClaimDesk
-from deals.errors import Invalid, KeyRequired, OrderNotFound, SoldOut
+from deals.errors import Invalid, KeyRequired, OrderNotFound, RateLimited, SoldOut
 from deals.lane import ClaimLanes
 from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Product, ProductSpec, Summary
 from deals.payments import PaymentProvider
@@ -20,7 +21,9 @@ from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
 from deals.showcase import Showcase
 from deals.sold_out import SoldOutBoard
 from deals.store import Store, create_args, read_deal, read_order
+from deals.tally import Happened, happened
 from deals.ticker import Ticker
+from deals.ticket_desk import TicketDesk
 from deals.waitlist import WaitingList
 
 #: unfinished deals of one stream
@@ -35,6 +38,8 @@ MOST_UNITS = 1000
 #: found once: looking a label up takes longer than the rest of a sold-out answer
 _SHORT_CUT = metrics.CLAIMS.labels("sold_out")
 _KEY = re.compile(r"[ -~]{1,128}\Z")
+#: takes (user, address or ""): None, or in how many ms to come back
+Admit = Callable[[str, str], int | None]
 _CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}(:[0-9]{1,6})?\Z")
 
 
@@ -60,6 +65,8 @@ class DealService:
         *,
         now_ms: Callable[[], int],
         new_id: Callable[[str], str],
+        admit: Admit | None = None,
+        ticket_key: bytes = b"",
     ) -> None:
         self._now_ms = now_ms
         self._new_id = new_id
@@ -70,6 +77,9 @@ class DealService:
         self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up, self.released)
         self._board = SoldOutBoard(self._store, now_ms)
         self._desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
+        self._admit = admit
+        #: without a key of all workers, tickets are good on this one alone
+        self.tickets = TicketDesk(self._store, ticket_key or secrets.token_bytes(32), now_ms)
         self._waiting = WaitingList(self._store, self._scripts, self._desk)
         self._lanes = ClaimLanes(self._desk.submit, self._desk.remember)
 
@@ -182,12 +192,14 @@ class DealService:
         key: str,
         payment_token: str | None = None,
         origin: str = "",
+        ticket: str | None = None,
+        address: str = "",
     ) -> Order:
         """Claim units; with a payment token also pay, in which case a decline raises though the hold stays.
 
         A key seen before answers with its order as it is now. Raises OutcomeUnknown when the answer was lost: the same
         key finds the truth. All the buyer's connections are told of a new order, but not one that calls itself
-        ``origin``: it hears it from us.
+        ``origin``: it hears it from us. ``address`` is whose limit of claims counts besides the buyer's own.
         """
         check_deal(stream_id, deal_id)
         if not _KEY.match(key):
@@ -195,6 +207,10 @@ class DealService:
         if not 1 <= units <= MOST_UNITS:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
         buyer = clean(buyer)
+        if self._admit is not None and (wait_ms := self._admit(buyer.id, address)) is not None:
+            raise RateLimited("You are claiming too often.", retry_after_ms=wait_ms)
+        if not self.tickets.wants_none(stream_id, deal_id):
+            await self.tickets.check(stream_id, deal_id, buyer.id, key, ticket)
         if self._board.answers(stream_id, deal_id, buyer.id, key):
             _SHORT_CUT.inc()
             raise SoldOut(CLAIM_SENTENCES[SoldOut])
@@ -276,6 +292,10 @@ class DealService:
             return [], None
         entries = await self._store.journal(stream_id, after, limit + 1)
         return entries[:limit], entries[limit - 1].id if len(entries) > limit else None
+
+    async def happened(self, stream_id: str, *, after: str) -> tuple[list[Happened], str]:
+        """Steps of a stream's orders after a place ("" is the beginning), for sums; none: no more so far."""
+        return await happened(self._store, stream_id, after) if keys.is_id(stream_id) else ([], after)
 
     # inside
 

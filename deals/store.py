@@ -40,6 +40,7 @@ class _Terms(msgspec.Struct, frozen=True):
     per_buyer_limit: int
     duration_s: int
     hold_s: int
+    ticketed: bool
 
 
 class Frozen(msgspec.Struct, frozen=True):
@@ -82,7 +83,7 @@ def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: i
     s = spec
     terms = _Terms(
         *(deal_id, stream_id, s.title, s.image_url, s.description, s.price, s.compare_at),
-        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s),
+        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s, s.ticketed),
     )
     return [
         deal_id,

@@ -59,8 +59,14 @@ async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
         key=command.key,
         payment_token=command.payment_token,
         origin=visit.tag,
+        ticket=command.ticket,
+        address=visit.address,
     )
     return {"order": order}
+
+
+async def _deal_ticket(visit: Visit, command: c.DealTicket) -> Any:
+    return await visit.context.deals.tickets.issue(visit.stream_id, command.deal_id, buyer_id=visit.identity.user_id)
 
 
 async def _waitlist_join(visit: Visit, command: c.WaitlistJoin) -> Any:
@@ -123,6 +129,7 @@ TABLE: Mapping[str, Row] = {
     "waitlist.join": Row(Grant.BUY, _waitlist_join, in_order=True),
     "waitlist.leave": Row(Grant.BUY, _waitlist_leave, until_end=False, in_order=True),
     "deal.open": Row(Grant.HOST, _deal_open),
+    "deal.ticket": Row(Grant.BUY, _deal_ticket),
     "deal.extend": Row(Grant.HOST, _deal_extend),
     "deal.close": Row(Grant.HOST, _deal_close, until_end=False),
     "deal.cancel": Row(Grant.HOST, _deal_cancel, until_end=False),

@@ -14,7 +14,7 @@ from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
-from livecommerce.limits import Rate
+from livecommerce.limits import ClaimPace, Rate
 from livecommerce.media_state import MediaReporter, Sweeper
 from livecommerce.payments import payments_of
 from livecommerce.poll_clock import PollClock
@@ -47,7 +47,15 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
     tokens = TokenAuthority(settings.secret, public_keys=_public_keys(settings))
     payments, of_payments = payments_of(settings, redis, tokens, address)
-    deals = DealService(redis, run_script, payments, now_ms=clock.now_ms, new_id=new_id)
+    deals = DealService(
+        redis,
+        run_script,
+        payments,
+        now_ms=clock.now_ms,
+        new_id=new_id,
+        admit=ClaimPace(settings.limit),
+        ticket_key=tokens.derive("claim-tickets"),
+    )
     pace, staff_pace = _paces(settings.limit.chat)
     chat = ChatService(
         redis,

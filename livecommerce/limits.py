@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -28,6 +29,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     guest: Rate = Rate(1, 30)
     #: authenticated requests of one user; `admin` tokens (a shop's back end) are exempt
     user: Rate = Rate(20, 100)
+    #: claims of one user, over all connections
+    claims: Rate = Rate(20, 60)
+    #: claims of all users of one address; never on loopback. Behind one address may be a whole office
+    claimaddress: Rate = Rate(100, 500)
     #: WebSocket commands of one connection
     commands: Rate = Rate(20, 60)
     #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
@@ -100,6 +105,21 @@ class RateLimiter:
             return None
         self.refused += 1
         return math.ceil((1 - tokens) / self._rate.per_second * 1000)
+
+
+class ClaimPace:
+    """How often one user may claim on this worker, over all their connections, and all users of one address."""
+
+    def __init__(self, limits: Limits, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._users = RateLimiter(limits.claims)
+        self._addresses = RateLimiter(limits.claimaddress)
+        self._now_s = now_s
+
+    def __call__(self, user_id: str, address: str) -> int | None:
+        """Take one claim; ``None``, or in how many ms to come back. The address "" has no limit."""
+        now_s = self._now_s()
+        wait_ms = self._users.take(user_id, now_s)
+        return self._addresses.take(address, now_s) if wait_ms is None and address else wait_ms
 
 
 class TrustedProxies:

@@ -27,6 +27,8 @@ KINDS: dict[str, Kind] = {
     "banned": Kind(403, "Banned from this stream"),
     "guests_off": Kind(403, "Guests are not welcome here"),
     "frozen": Kind(403, "Only the host may talk at the moment", True),
+    "ticket_required": Kind(403, "A claim ticket is needed"),
+    "ticket_invalid": Kind(403, "The claim ticket is not valid"),
     "limit_reached": Kind(403, "The limit for each buyer is reached"),
     # what do you mean
     "stream_not_found": Kind(404, "No such stream"),

@@ -56,12 +56,16 @@ def client_address(request: web.Request) -> str:
     return proxies.client(peer, ",".join(forwarded)) if forwarded else peer
 
 
+def limited_address(request: web.Request) -> str:
+    """The address that limits of addresses count for; "" on loopback, which has none."""
+    address = client_address(request)
+    return "" if is_loopback(address) else bucket_of(address)
+
+
 def admit(request: web.Request, limiter: RateLimiter) -> None:
     """Take one token of the asker's address; raises ``rate_limited``. Loopback is never limited."""
-    address = client_address(request)
-    if is_loopback(address):
-        return
-    wait_ms = limiter.take(bucket_of(address), time.monotonic())
+    bucket = limited_address(request)
+    wait_ms = limiter.take(bucket, time.monotonic()) if bucket else None
     if wait_ms is not None:
         raise Problem("rate_limited", "Too many requests from this address.", retry_after_ms=wait_ms)
 

@@ -19,6 +19,7 @@ Key = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$
 RawText = Annotated[str, Meta(max_length=2000)]
 Seconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
 PaymentToken = Annotated[str, Meta(min_length=1, max_length=256)]
+ClaimTicket = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 #: the small set of reactions

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from livecommerce.schema import chat
-from livecommerce.schema.command import Command, CommandId, Id, Key, PaymentToken
+from livecommerce.schema.command import ClaimTicket, Command, CommandId, Id, Key, PaymentToken
 
 
 class Join(Command, frozen=True, tag="join"):
@@ -33,6 +33,14 @@ class DealClaim(Command, frozen=True, tag="deal.claim"):
     units: Annotated[int, Meta(ge=1, le=1000)]
     key: Key
     payment_token: PaymentToken | None = None
+    #: of a ticketed deal
+    ticket: ClaimTicket | None = None
+
+
+class DealTicket(Command, frozen=True, tag="deal.ticket"):
+    """Fetch a claim ticket of a ticketed deal, from 60 s before it opens: ``ok: {ticket, expires_ms}``."""
+
+    deal_id: Id
 
 
 class OrderPay(Command, frozen=True, tag="order.pay"):
@@ -102,6 +110,7 @@ _ALL: tuple[type[Command], ...] = (
     WaitlistLeave,
     DealOpen,
     DealExtend,
+    DealTicket,
     DealClose,
     DealCancel,
     ProductPin,

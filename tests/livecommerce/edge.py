@@ -24,7 +24,7 @@ from livecommerce.http.app import build_app
 from livecommerce.http.hops import SignedHops
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
-from livecommerce.limits import Limits, Rate
+from livecommerce.limits import ClaimPace, Limits, Rate
 from livecommerce.scripting import ScriptRunner
 from livecommerce.settings import Settings
 from livecommerce.workers import WorkerDirectory
@@ -35,7 +35,9 @@ SECRET = "a-secret-of-the-tests-with-32-bytes-at-least"
 #: a relay that answers takes this for an offer; anything else is bad SDP
 OFFER = "v=0\r\n(an offer)\r\n"
 #: what no test about something else should meet
-GENEROUS = Limits(address=Rate(10_000, 10_000), guest=Rate(10_000, 10_000), user=Rate(10_000, 10_000))
+GENEROUS = Limits(
+    address=Rate(10_000, 10_000), guest=Rate(10_000, 10_000), user=Rate(10_000, 10_000), claims=Rate(10_000, 10_000)
+)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5) -> None:
@@ -218,6 +220,16 @@ async def edge_worker(
     run_script, clock, relay = ScriptRunner(redis), ValkeyClock(redis), FakeRelay(worker_id)
     await clock.measure()
     context = Context(
+    deals = DealService(
+        redis,
+        run_script,
+        payments or SimulatedPayments(redis, development=True),
+        now_ms=clock.now_ms,
+        new_id=new_id,
+        admit=ClaimPace(limits),
+        ticket_key=b"the same on every worker",
+    )
+    hub, presence = Hub(redis, run_script), cast(Any, FakePresence())
         settings=Settings(secret=SECRET, port=port, limit=limits, **settings),
         worker_id=worker_id,
         redis=redis,
@@ -227,13 +239,7 @@ async def edge_worker(
         workers=WorkerDirectory(redis, worker_id=worker_id, address=f"http://127.0.0.1:{port}"),
         streams=StreamService(redis, run_script, new_id=new_id),
         relay=cast(Any, relay),
-        deals=DealService(
-            redis,
-            run_script,
-            payments or SimulatedPayments(redis, development=True),
-            now_ms=clock.now_ms,
-            new_id=new_id,
-        ),
+        deals=deals,
         chat=ChatService(redis, run_script, new_id=new_id),
         hub=Hub(redis, run_script),
         presence=cast(Any, FakePresence()),

@@ -48,6 +48,7 @@ MAY: dict[str, set[str]] = {
     "question.ask": CHATTERS,
     "question.answer": MODERATORS,
     "deal.claim": {"buyer", "admin"},
+    "deal.ticket": {"buyer", "admin"},
     "order.pay": {"buyer", "admin"},
     "order.cancel": {"buyer", "admin"},
     "waitlist.join": {"buyer", "admin"},

@@ -7,19 +7,23 @@ from aiohttp import web
 
 from deals.errors import OutcomeUnknown
 from deals.models import Buyer, Order, Units
+from deals.ticket import Ticket
 from livecommerce.auth import Grant
 from livecommerce.context import CONTEXT
-from livecommerce.http.access import authenticate, refuse_banned, require
+from livecommerce.http.access import authenticate, limited_address, refuse_banned, require
 from livecommerce.http.answers import Processing, json_answer
 from livecommerce.http.bodies import idempotency_key, path_id, read_json
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.problems import Problem
+from livecommerce.schema.command import ClaimTicket
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many units."""
 
     units: Units
+    #: of a ticketed deal
+    ticket: ClaimTicket | None = None
 
 
 async def claim(request: web.Request) -> web.Response:
@@ -37,10 +41,32 @@ async def claim(request: web.Request) -> web.Response:
         raise
     buyer = Buyer(identity.user_id, identity.name)
     try:
-        order = await deals.claim(stream_id, deal_id, buyer=buyer, units=wanted.units, key=key)
+        order = await deals.claim(
+            *(stream_id, deal_id),
+            buyer=buyer,
+            units=wanted.units,
+            key=key,
+            ticket=wanted.ticket,
+            address=limited_address(request),
+        )
     except OutcomeUnknown:
         return json_answer(Processing(), 202, headers={"Retry-After": "1", "Cache-Control": "no-store"})
     return json_answer(order, 201, headers={"Location": f"/api/v1/orders/{order.id}"})
+
+
+async def ticket(request: web.Request) -> web.Response:
+    """``POST …/deals/{deal_id}/ticket``."""
+    deals = request.app[CONTEXT].deals
+    identity = authenticate(request)
+    stream_id, deal_id = path_id(request, "stream_id"), path_id(request, "deal_id")
+    try:
+        require(identity.may(Grant.BUY, stream_id), "This token may not buy in this stream.")
+        await refuse_banned(request, stream_id, identity.user_id)
+    except Problem:
+        await deals.deal(stream_id, deal_id)  # 404 comes before these
+        raise
+    given = await deals.tickets.issue(stream_id, deal_id, buyer_id=identity.user_id)
+    return json_answer(given, 201, headers={"Cache-Control": "no-store"})
 
 
 ENDPOINTS = (
@@ -55,7 +81,7 @@ ENDPOINTS = (
         needs="buy",
         refusals=(
             *("stream_not_found", "deal_not_found", "banned", "limit_reached", "key_required", "key_reused"),
-            *("sold_out", "not_open", "closed", "rate_limited", "unavailable"),
+            *("sold_out", "not_open", "closed", "ticket_required", "ticket_invalid", "rate_limited", "unavailable"),
         ),
         parameters=(
             (
@@ -66,5 +92,15 @@ ENDPOINTS = (
                 "The same for every attempt at this claim: a repeated one is answered with the same order.",
             ),
         ),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/streams/{stream_id}/deals/{deal_id}/ticket",
+        ticket,
+        "Fetch a claim ticket of a ticketed deal, from 60 s before it opens",
+        "deals",
+        {201: (Body(Ticket),)},
+        needs="buy",
+        refusals=("stream_not_found", "deal_not_found", "banned", "not_open", "closed", "illegal_state", "unavailable"),
     ),
 )

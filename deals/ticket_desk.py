@@ -1,0 +1,65 @@
+"""Gives out claim tickets, and asks for them where a deal wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deals import keys
+from deals.checks import check_deal, check_user
+from deals.errors import Closed, IllegalState, NotOpen, TicketInvalid, TicketRequired
+from deals.models import DealState
+from deals.store import Store
+from deals.ticket import EARLY_MS, Ticket, is_good, issue
+
+#: deals of which a worker remembers whether they want tickets
+MOST_KNOWN = 1000
+
+
+class TicketDesk:
+    """One worker's; the same ``key`` on every worker."""
+
+    def __init__(self, store: Store, key: bytes, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._key = key
+        self._now_ms = now_ms
+        self._ticketed: dict[tuple[str, str], bool] = {}
+
+    async def issue(self, stream_id: str, deal_id: str, *, buyer_id: str) -> Ticket:
+        """A ticket, from :data:`EARLY_MS` before the opening until the end.
+
+        Raises DealNotFound, NotOpen (too early), Closed, and IllegalState where none is wanted.
+        """
+        check_deal(stream_id, deal_id)
+        deal, now_ms = await self._store.deal(stream_id, deal_id), self._now_ms()
+        if not deal.ticketed:
+            raise IllegalState("This deal needs no ticket.")
+        if deal.state in (DealState.CLOSED, DealState.CANCELLED):
+            raise Closed("The deal is over.")
+        opens_ms = deal.opens_at_ms
+        if opens_ms is None or now_ms < opens_ms - EARLY_MS:
+            wait_ms = None if opens_ms is None else opens_ms - EARLY_MS - now_ms
+            raise NotOpen(f"Tickets are given out {EARLY_MS // 1000} s before the opening.", retry_after_ms=wait_ms)
+        return issue(self._key, check_user(buyer_id), stream_id, deal_id, opens_ms=opens_ms, now_ms=now_ms)
+
+    def wants_none(self, stream_id: str, deal_id: str) -> bool:
+        """Whether it is known here that the deal wants no tickets; a hot path."""
+        return self._ticketed.get((stream_id, deal_id)) is False
+
+    async def check(self, stream_id: str, deal_id: str, user_id: str, key: str, ticket: str | None) -> None:
+        """Raise TicketRequired or TicketInvalid, DealNotFound; a key that was accepted before needs no ticket."""
+        where = (stream_id, deal_id)
+        if where not in self._ticketed:
+            # It never changes, so it is asked once a worker.
+            self._ticketed[where] = (await self._store.deal(stream_id, deal_id)).ticketed
+            if len(self._ticketed) > MOST_KNOWN:
+                del self._ticketed[next(iter(self._ticketed))]
+        if not self._ticketed.get(where, True):
+            return
+        if ticket is not None and is_good(self._key, ticket, user_id, stream_id, deal_id, now_ms=self._now_ms()):
+            return
+        [accepted] = await self._store.ask(("HEXISTS", keys.claims(stream_id, deal_id), f"{user_id}\n{key}"))
+        if accepted:
+            return
+        if ticket is None:
+            raise TicketRequired("A claim of this deal needs a ticket; fetch one.")
+        raise TicketInvalid("This ticket is not yours, not for this deal, or has expired; fetch another.")

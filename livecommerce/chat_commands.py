@@ -13,7 +13,7 @@ from livecommerce.visit import Row, Visit
 
 
 async def _send(visit: Visit, command: c.ChatSend) -> Any:
-    return await visit.context.chat.send(
+    sent = await visit.context.chat.send(
         visit.stream_id,
         Author(visit.identity.user_id, visit.identity.name, visit.roles),
         command.text,
@@ -22,6 +22,8 @@ async def _send(visit: Visit, command: c.ChatSend) -> Any:
         mentions=command.mentions,
         address=visit.address,
     )
+    visit.context.analytics.said(visit.stream_id)
+    return sent
 
 
 async def _delete(visit: Visit, command: c.ChatDelete) -> Any:

@@ -119,21 +119,27 @@ async def _product_pin(visit: Visit, command: c.ProductPin) -> Any:
     return {"product_id": command.product_id}
 
 
+async def _product_view(visit: Visit, command: c.ProductView) -> Any:
+    visit.context.analytics.viewed(visit.stream_id, command.product_id, visit.identity.user_id)
+    return {}
+
+
 #: every command but ``join``, which a connection begins with
 TABLE: Mapping[str, Row] = {
     "ping": Row(Grant.WATCH, _ping, until_end=False),
     **chat_commands.TABLE,
     "deal.claim": Row(Grant.BUY, _deal_claim),
+    "deal.ticket": Row(Grant.BUY, _deal_ticket),
     "order.pay": Row(Grant.BUY, _order_pay, until_end=False),
     "order.cancel": Row(Grant.BUY, _order_cancel, until_end=False),
     "waitlist.join": Row(Grant.BUY, _waitlist_join, in_order=True),
     "waitlist.leave": Row(Grant.BUY, _waitlist_leave, until_end=False, in_order=True),
     "deal.open": Row(Grant.HOST, _deal_open),
-    "deal.ticket": Row(Grant.BUY, _deal_ticket),
     "deal.extend": Row(Grant.HOST, _deal_extend),
     "deal.close": Row(Grant.HOST, _deal_close, until_end=False),
     "deal.cancel": Row(Grant.HOST, _deal_cancel, until_end=False),
     "product.pin": Row(Grant.HOST, _product_pin),
+    "product.view": Row(Grant.WATCH, _product_view),
 }
 
 

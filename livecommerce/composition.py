@@ -9,6 +9,7 @@ from typing import Protocol
 from chat.service import ChatService, Pace
 from deals.service import DealService
 from livecommerce import addresses, redis_client
+from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
@@ -69,9 +70,10 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     hub = Hub(redis, run_script, follows_replication=bool(settings.redis_url))
     hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
+    analytics = Analytics(redis, run_script, hub, presence, deals, now_ms=clock.now_ms)
     polls = PollClock(hub, chat.polls)
     # Media before its reporter: what stops with the relay is still told.
-    rooms: tuple[_Part, ...] = (hub, presence, polls)
+    rooms: tuple[_Part, ...] = (hub, presence, analytics, polls)
     media: tuple[_Part, ...] = (reporter, relay, Sweeper(streams, workers))
     parts: tuple[_Part, ...] = (clock, workers, *of_payments, deals, *rooms, *media)
     for part in parts:
@@ -91,6 +93,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         chat=chat,
         hub=hub,
         presence=presence,
+        analytics=analytics,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from chat.service import ChatService
     from deals.service import DealService
+    from livecommerce.analytics import Analytics
     from livecommerce.auth import TokenAuthority
     from livecommerce.clock import ValkeyClock
     from livecommerce.hub import Hub
@@ -40,6 +41,7 @@ class Context:
     chat: ChatService
     hub: Hub
     presence: Presence
+    analytics: Analytics
 
 
 #: where handlers find the context: ``request.app[CONTEXT]``

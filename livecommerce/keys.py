@@ -16,6 +16,10 @@ Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a 
 ``lc:{s}:pipe:<number>``
     String with a TTL of 10 s, read once: the ticket (msgpack, with the keys) by which one worker pulls the stream's
     media from its home.
+``lc:{s}:analytics``, ``lc:{s}:analytics:visitors``, ``lc:{s}:analytics:views:<product>``
+    Hash with a TTL of 30 days: ``width`` ms of a bucket and the number of the ``first``; ``v:<n>`` the most viewers and
+    ``m:<n>`` the messages of bucket *n* (time divided by the width), at most 360 of them. HyperLogLogs of the users who
+    joined, and of those who looked at a product.
 ``lc:worker:<id>``
     String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
 ``lc:workers``
@@ -46,6 +50,21 @@ def log(stream_id: str) -> str:
 def presence(stream_id: str) -> str:
     """Hash of viewer counts by worker."""
     return f"lc:{{{stream_id}}}:presence"
+
+
+def analytics(stream_id: str) -> str:
+    """Hash of a show's counts over time."""
+    return f"lc:{{{stream_id}}}:analytics"
+
+
+def visitors(stream_id: str) -> str:
+    """HyperLogLog of who joined."""
+    return f"lc:{{{stream_id}}}:analytics:visitors"
+
+
+def product_views(stream_id: str, product_id: str) -> str:
+    """HyperLogLog of who looked at a product."""
+    return f"lc:{{{stream_id}}}:analytics:views:{product_id}"
 
 
 def worker(worker_id: str) -> str:

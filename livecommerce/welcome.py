@@ -95,6 +95,8 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
     stream = state.stream
     _refuse_ended(stream)
     chat, roles = state.chat, visit.roles
+    if not roles:
+        context.analytics.visited(stream.id, identity.user_id)
     # Viewers come and go without an event that would make the shared reading anew.
     shown = context.presence.shown(stream.id)
     can = [g.value for g in (Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST, Grant.MODERATE) if visit.may(g)]

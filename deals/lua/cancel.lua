@@ -8,6 +8,8 @@ advance(d, now)
 if not step_deal(d, 'cancel') then
   return {REFUSED.illegal_state, 'A deal that is ' .. d.state .. ' cannot be cancelled.'}
 end
+-- Never opened is what closes before it opens.
+if d.closes then d.closes = math.min(d.closes, now) end
 save_deal(d)
 wake(d, now)
 announce(d, now, 'deal.cancelled')

@@ -10,6 +10,7 @@ if step_deal(d, 'close') then
   d.closes, event = now, 'deal.closed'
 elseif d.state == 'scheduled' then
   step_deal(d, 'cancel')
+  if d.closes then d.closes = now end
   event = 'deal.cancelled'
 end
 if event then

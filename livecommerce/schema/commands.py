@@ -99,21 +99,28 @@ class ProductPin(Command, frozen=True, tag="product.pin"):
     product_id: Id | None = None
 
 
+class ProductView(Command, frozen=True, tag="product.view"):
+    """Say that one looks at a product of the showcase: counted once a user, for the host's figures."""
+
+    product_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+
+
 _ALL: tuple[type[Command], ...] = (
     Join,
     Ping,
     *chat.COMMANDS,
     DealClaim,
+    DealTicket,
     OrderPay,
     OrderCancel,
     WaitlistJoin,
     WaitlistLeave,
     DealOpen,
     DealExtend,
-    DealTicket,
     DealClose,
     DealCancel,
     ProductPin,
+    ProductView,
 )
 
 #: every command's type by its name

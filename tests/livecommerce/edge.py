@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from chat.service import ChatService
 from deals.payments import PaymentProvider, SimulatedPayments
 from deals.service import DealService
+from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
@@ -219,7 +220,6 @@ async def edge_worker(
     port = unused_port()
     run_script, clock, relay = ScriptRunner(redis), ValkeyClock(redis), FakeRelay(worker_id)
     await clock.measure()
-    context = Context(
     deals = DealService(
         redis,
         run_script,
@@ -230,6 +230,7 @@ async def edge_worker(
         ticket_key=b"the same on every worker",
     )
     hub, presence = Hub(redis, run_script), cast(Any, FakePresence())
+    context = Context(
         settings=Settings(secret=SECRET, port=port, limit=limits, **settings),
         worker_id=worker_id,
         redis=redis,
@@ -241,8 +242,9 @@ async def edge_worker(
         relay=cast(Any, relay),
         deals=deals,
         chat=ChatService(redis, run_script, new_id=new_id),
-        hub=Hub(redis, run_script),
-        presence=cast(Any, FakePresence()),
+        hub=hub,
+        presence=presence,
+        analytics=Analytics(redis, run_script, hub, presence, deals, now_ms=clock.now_ms),
     )
     app = build_app(context)
     server = TestServer(app, port=port)

@@ -16,6 +16,7 @@ from chat.service import ChatService
 from deals.payments import SimulatedPayments
 from deals.service import DealService
 from livecommerce import redis_client
+from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
@@ -102,7 +103,9 @@ class Viewer:
         elif message.type is aiohttp.WSMsgType.BINARY:
             frame = msgspec.msgpack.decode(message.data)
         else:
-            self.closed = self.socket.close_code or 1006
+            # What the frame says: aiohttp's close_code is 1006 where our answer to it came too late.
+            said = message.data if message.type is aiohttp.WSMsgType.CLOSE else self.socket.close_code
+            self.closed = said or 1006
             return
         items = frame if isinstance(frame, list) else [frame]
         self.frames.append(len(items))
@@ -199,6 +202,10 @@ async def room_worker(
     redis = redis_client.make(valkey_url)
     run_script, clock = ScriptRunner(redis), ValkeyClock(redis)
     hub = Hub(redis, run_script, linger_s=linger_s, follows_replication=follows_replication)
+    deals = DealService(
+        redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id
+    )
+    presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     context = Context(
         settings=Settings(
             **{"secret": SECRET, "port": port, "public_url": "https://shop.example", "limit": GENEROUS} | settings
@@ -211,17 +218,22 @@ async def room_worker(
         workers=WorkerDirectory(redis, worker_id=worker_id, address=f"http://127.0.0.1:{port}"),
         streams=StreamService(redis, run_script, new_id=new_id),
         relay=cast(Any, FakeRelay(worker_id)),
-        deals=DealService(
-            redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id
-        ),
+        deals=deals,
         chat=ChatService(redis, run_script, new_id=new_id),
         hub=hub,
-        presence=Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms),
+        presence=presence,
+        analytics=Analytics(redis, run_script, hub, presence, deals, now_ms=clock.now_ms),
     )
     server = TestServer(build_app(context), port=port)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
-        for part in (clock, context.hub, context.presence, PollClock(context.hub, context.chat.polls)):
+        for part in (
+            clock,
+            context.hub,
+            context.presence,
+            context.analytics,
+            PollClock(context.hub, context.chat.polls),
+        ):
             stack.push_async_callback(part.aclose)
             await part.start()
         stack.push_async_callback(context.deals.aclose)

@@ -58,6 +58,7 @@ MAY: dict[str, set[str]] = {
     "deal.close": {"host of it", "admin"},
     "deal.cancel": {"host of it", "admin"},
     "product.pin": {"host of it", "admin"},
+    "product.view": ALL - {"host of it"},
 }
 
 

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from chat.service import ChatService
 from deals.payments import PaymentProvider, SimulatedPayments
 from deals.service import DealService
+from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
@@ -243,6 +244,7 @@ async def edge_worker(
         chat=ChatService(redis, run_script, new_id=new_id),
         hub=hub,
         presence=presence,
+        analytics=Analytics(redis, run_script, hub, presence, deals, now_ms=clock.now_ms),
     )
     app = build_app(context)
     server = TestServer(app, port=port)

@@ -100,6 +100,8 @@ class ChatState(msgspec.Struct, frozen=True):
     #: open questions, oldest first; only hosts and moderators are shown them
     questions: list[Message]
     moderators: list[str]
+    #: blocked words as they were given; these, too, are shown to hosts and moderators only
+    words: list[str] = []
 
 
 #: what joins emoji and shapes letters; every other format character (bidirectional overrides, zero-width spaces) can

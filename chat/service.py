@@ -48,6 +48,7 @@ NO_LIMIT = Pace(interval_ms=0, burst=1)
 _CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _read_message = msgspec.json.Decoder(Message).decode
 _read_poll = msgspec.json.Decoder(Poll).decode
+_read_words = msgspec.json.Decoder(list[str]).decode
 _read_step = msgspec.json.Decoder(Step).decode
 
 
@@ -144,7 +145,7 @@ class ChatService(Moderation):
         """What who joins has to know beside the messages."""
         questions, order = keys.questions(stream_id)
         rules, pinned, moderators, asked, places = await self._ask(
-            ("HMGET", keys.settings(stream_id), "slow_ms", "frozen"),
+            ("HMGET", keys.settings(stream_id), "slow_ms", "frozen", "words"),
             ("HGET", keys.pinned(stream_id), "message"),
             ("SMEMBERS", keys.moderators(stream_id)),
             ("HGETALL", questions),
@@ -156,6 +157,7 @@ class ChatService(Moderation):
             poll=await self._open_poll(stream_id),
             questions=[_read_message(asked[place]) for place in places if place in asked],
             moderators=sorted(user.decode() for user in moderators),
+            words=_read_words(rules[2] or b"[]"),
         )
 
     async def journal(self, stream_id: str, *, after: str | None, limit: int) -> tuple[list[Step], str | None]:

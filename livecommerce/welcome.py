@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from chat.models import Message, Poll, Rules
+from chat.models import ChatState, Message, Poll, Rules
 from deals.models import Deal, Order, OrderState, Product
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import Context
@@ -40,12 +40,15 @@ class User(msgspec.Struct, frozen=True):
 
 
 class ChatView(msgspec.Struct, frozen=True):
-    """The chat beside its messages; ``questions`` are shown to hosts and moderators only."""
+    """The chat beside its messages; what follows ``poll`` is shown to hosts and moderators only."""
 
     rules: Rules
     pinned: Message | None
     poll: Poll | None
     questions: list[Message]
+    #: blocked words as they were given, and whom the host made moderators
+    words: list[str]
+    moderators: list[str]
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -121,8 +124,13 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
         deals=state.deals,
         products=state.products,
         orders=await _open_orders(visit),
-        chat=ChatView(chat.rules, chat.pinned, chat.poll, chat.questions if roles else []),
+        chat=_chat_view(chat, staff=bool(roles)),
     )
+
+
+def _chat_view(chat: ChatState, *, staff: bool) -> ChatView:
+    for_staff = (chat.questions, chat.words, chat.moderators) if staff else ([], [], [])
+    return ChatView(chat.rules, chat.pinned, chat.poll, *for_staff)
 
 
 async def _read_state(context: Context, room: Room) -> RoomState:

@@ -94,6 +94,10 @@ async def test_blocked_words_are_found_however_disguised_and_shown_to_nobody(wor
     host, ann = await worker.host(stream_id), await worker.join(stream_id, "ann")
     assert (await ok(host, "chat.settings", words=["Rotten", "bad"]))["words"] == ["Rotten", "bad"]
     assert "words" not in (await ann.event("chat.settings"))["data"]
+    await ok(host, "moderator.grant", user_id="mia")
+    staff, late = (await worker.host(stream_id)).joined["chat"], (await worker.join(stream_id, "late")).joined["chat"]
+    assert (staff["words"], staff["moderators"]) == (["Rotten", "bad"], ["mia"])
+    assert (late["words"], late["moderators"]) == ([], [])
     for text in ("so rotten", "R0TTEN!", "r o t t e n", "gоrоtten", "b a d? bad", "BÄD"):
         assert await refused(ann, "chat.send", text=text) == "invalid", text
     await ok(ann, "chat.send", text="my badge is here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +28,11 @@ MAX_REMEMBERED = 10_000
 #: the header that PyJWT (and most others) write for HS256
 _HS256_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 #: claims with no rules beyond those checked here
-_USUAL_CLAIMS = frozenset({"sub", "name", "stream", "can", "aud", "exp", "iat"})
+_USUAL_CLAIMS = frozenset({"sub", "name", "stream", "can", "aud", "exp", "iat", "jti", "single"})
 #: a display name's bound, in characters
 MAX_NAME = 40
+#: and a token id's
+MAX_TOKEN_ID = 128
 
 
 class Grant(StrEnum):
@@ -50,13 +53,17 @@ GUEST_GRANTS = frozenset({Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST})
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A verified token's bearer: ``user_id`` (``sub``), public ``name``, ``stream`` (one id or ``*``) and grants."""
+    """A verified token's bearer: ``user_id`` (``sub``), public ``name``, ``stream`` (one id or ``*``) and grants.
+
+    ``single`` is the token's id where it asks for one connection a room at a time (claims ``jti`` and ``single``).
+    """
 
     user_id: str
     name: str
     stream: str
     can: frozenset[Grant]
     expires_s: int
+    single: str = ""
 
     def may(self, grant: Grant, stream_id: str) -> bool:
         """Whether the token allows ``grant`` in this stream (``admin`` allows all)."""
@@ -100,8 +107,9 @@ class TokenAuthority:
         *,
         stream: str = EVERY_STREAM,
         ttl_s: int = 12 * 3600,
+        single: bool = False,
     ) -> str:
-        """A signed token for ``ttl_s`` seconds."""
+        """A signed token for ``ttl_s`` seconds; ``single``: its newest connection to a room closes the one before."""
         claims = {
             "sub": user_id,
             "name": name,
@@ -110,6 +118,8 @@ class TokenAuthority:
             "aud": AUDIENCE,
             "exp": int(self._now_s()) + ttl_s,
         }
+        if single:
+            claims |= {"jti": secrets.token_hex(8), "single": True}
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     def derive(self, purpose: str) -> bytes:
@@ -168,6 +178,7 @@ class TokenAuthority:
             and type(issued_s := claims.get("iat", 0)) is int
             and issued_s <= now_s
             and isinstance(claims.get("sub"), str)
+            and isinstance(claims.get("jti", ""), str)
         )
         return claims if usual else None
 
@@ -193,7 +204,7 @@ class TokenAuthority:
 
 def _identity(claims: dict[str, Any]) -> Identity:
     subject, name, stream = claims["sub"], claims.get("name", "guest"), claims.get("stream", "")
-    can = claims.get("can", [])
+    can, single, token_id = claims.get("can", []), claims.get("single", False), claims.get("jti", "")
     well_formed = (
         isinstance(subject, str)
         and 0 < len(subject) <= 128
@@ -202,9 +213,15 @@ def _identity(claims: dict[str, Any]) -> Identity:
         and isinstance(stream, str)
         and isinstance(can, list)
         and all(isinstance(g, str) for g in can)
+        and isinstance(single, bool)
+        and isinstance(token_id, str)
+        # Without an id nobody could tell which connections are the same token's.
+        and (not single or 0 < len(token_id) <= MAX_TOKEN_ID)
     )
     if not well_formed:
         raise Problem("token_invalid", "The token's claims are not of the documented form.")
     # A grant this version does not know allows nothing; refusing the token would break newer mints.
     known = frozenset(_GRANTS[g] for g in can if g in _GRANTS)
-    return Identity(subject, name.strip()[:MAX_NAME] or "guest", stream, known, int(claims["exp"]))
+    return Identity(
+        subject, name.strip()[:MAX_NAME] or "guest", stream, known, int(claims["exp"]), token_id if single else ""
+    )

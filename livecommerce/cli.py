@@ -122,9 +122,12 @@ def serve(
               help="Of watch, chat, buy, host, moderate, admin; with commas or repeated.")  # fmt: skip
 @click.option("--stream", default="*", show_default=True, metavar="ID", help="The one stream it is for; * for all.")
 @click.option("--ttl", default="12h", show_default=True, help="How long it lasts: 90s, 30m, 12h or 7d.")
+@click.option("--single", is_flag=True, help="One connection a room at a time: the newest closes the one before.")
 @secret_option
 @data_dir_option
-def token(sub: str, name: str, grants: tuple[str, ...], stream: str, ttl: str, secret: str, data_dir: Path) -> None:
+def token(
+    sub: str, name: str, grants: tuple[str, ...], stream: str, ttl: str, single: bool, secret: str, data_dir: Path
+) -> None:
     """Mint a token and print it.
 
     It is signed with --secret, or with the secret that a development server keeps in its data directory.
@@ -140,7 +143,7 @@ def token(sub: str, name: str, grants: tuple[str, ...], stream: str, ttl: str, s
         authority = TokenAuthority(secret or _kept_secret(data_dir))
     except ValueError as error:
         raise click.ClickException(f"This cannot sign tokens: {error}.") from None
-    click.echo(authority.mint(sub, name or sub, can, stream=stream, ttl_s=seconds(ttl)))
+    click.echo(authority.mint(sub, name or sub, can, stream=stream, ttl_s=seconds(ttl), single=single))
 
 
 def seconds(text: str) -> int:

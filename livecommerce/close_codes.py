@@ -22,6 +22,7 @@ class CloseCode(IntEnum):
     BANNED = 3501, "banned from this stream"
     STREAM_ENDED = 3502, "the stream has ended, or never was"
     PROTOCOL_ERROR = 3503, "the connection did not follow the protocol"
+    REPLACED = 3504, "a newer connection uses this token, which is for one at a time"
 
     reason: str
 

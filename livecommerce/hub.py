@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -144,6 +145,10 @@ class Hub:
         room = await self.hold(stream_id)
         try:
             room.expect(member)
+            if member.single:
+                # Best effort, as pub/sub is: a worker that misses it keeps the older one until the next announcement.
+                words = (member.user_id, member.single, member.tag)
+                await self._redis.spublish(keys.log(stream_id), b"o" + msgspec.json.encode(words))
             return await self._missed(room, epoch, offset)
         except BaseException as error:
             member.leave()

@@ -29,6 +29,7 @@ class Member:
     """
 
     __slots__ = (
+        "announced",
         "closing",
         "codec",
         "expires_s",
@@ -40,6 +41,7 @@ class Member:
         "room",
         "seen",
         "shut",
+        "single",
         "stale",
         "tag",
         "user_id",
@@ -53,6 +55,7 @@ class Member:
         user_id: str,
         roles: Collection[str],
         expires_s: float,
+        single: str = "",
         shut: Callable[[CloseCode], None],
         now_s: float,
     ) -> None:
@@ -65,6 +68,10 @@ class Member:
         self.roles = frozenset(roles)
         #: when its token expires, in seconds since the epoch
         self.expires_s = expires_s
+        #: its token's id, where that is for one connection at a time
+        self.single = single
+        #: whether the room has heard of it, which matters for such a token
+        self.announced = False
         self.shut = shut
         self.room: Room | None = None
         #: the newest offset it has been sent, at the time it joined

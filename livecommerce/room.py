@@ -159,6 +159,8 @@ class Room:
             for member, item in for_those_here(body, self.roster.by_address):
                 metrics.EVENTS.labels("private").inc()
                 member.tell(item)
+        elif kind == b"o":
+            self.roster.displace(*msgspec.json.decode(body, type=tuple[str, str, str]))
 
     def on_subscribed(self) -> None:
         """Anything may have been missed before this moment."""

@@ -44,6 +44,19 @@ class Roster:
         """Whom a private event's ``to`` names: a user's id, or ``role:<role>``."""
         return list(self._by_address.get(to if to.startswith("role:") else f"user:{to}", ()))
 
+    def displace(self, user_id: str, single: str, tag: str) -> None:
+        """A connection with a token for one at a time was announced: those announced before it close.
+
+        The channel has one order for all workers. Who has not heard its own announcement yet is the newer one.
+        """
+        for member in list(self._by_address.get(f"user:{user_id}", ())):
+            if member.single != single:
+                continue
+            if member.tag == tag:
+                member.announced = True
+            elif member.announced:
+                member.close(CloseCode.REPLACED)
+
     def close_banned(self, bans: Mapping[str, int], now_ms: int) -> None:
         """Close who is banned now (until when, ms, by user id): a ban's own event may have been missed."""
         for member in self.members() if bans else ():

@@ -63,6 +63,7 @@ async def _follow(request: web.Request) -> web.StreamResponse:
         user_id=identity.user_id,
         roles=visit.roles,
         expires_s=identity.expires_s,
+        single=identity.single,
         shut=shut,
         now_s=loop.time(),
     )

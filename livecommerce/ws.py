@@ -197,6 +197,7 @@ class Connection:
             user_id=identity.user_id,
             roles=visit.roles,
             expires_s=identity.expires_s,
+            single=identity.single,
             shut=self._shut,
             now_s=self._loop.time(),
         )

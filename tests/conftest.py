@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser
 from redis.asyncio import Redis
 
@@ -13,6 +14,10 @@ from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
 from tests.browser.chromium import chromium, require_chromium
 from tests.valkey import valkey_server
+
+# How fast an example is says something of the machine only; what is wrong with one is found at any speed.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

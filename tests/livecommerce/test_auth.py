@@ -95,6 +95,15 @@ def test_an_unknown_grant_allows_nothing_and_a_long_name_is_cut() -> None:
     assert not identity.may(Grant.BUY, "s1"), "without a stream claim it is for no stream"
 
 
+@pytest.mark.parametrize("claims", [{"single": True}, {"single": True, "jti": ""}, {"single": 1, "jti": "t1"}])
+def test_a_token_for_one_connection_needs_an_id(claims: dict[str, Any]) -> None:
+    whole = {"sub": "u", "aud": "livecommerce", "exp": 4_000_000_000}
+    with pytest.raises(Problem, match="claims"):
+        TokenAuthority(SECRET).verify(jwt.encode(whole | claims, SECRET))
+    taken = TokenAuthority(SECRET).verify(jwt.encode(whole | {"single": True, "jti": "t1"}, SECRET))
+    assert taken.single == "t1"
+
+
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="32"):
         TokenAuthority("short")
@@ -126,7 +135,8 @@ _near_now = st.integers(NOW_S - 2, NOW_S + 2) | st.floats(NOW_S - 2, NOW_S + 2)
             "can": st.just(["buy"]) | _claim,
             "stream": st.just("s1") | _claim,
             "name": st.just("Ann") | _claim,
-            "jti": _claim,
+            "jti": st.just("t1") | _claim,
+            "single": st.booleans() | _claim,
         },
     ),
     headers=st.none() | st.just({"kid": "1"}) | st.just({"typ": None}) | st.just({"crit": ["b64"], "b64": True}),
@@ -165,7 +175,7 @@ def test_the_tokens_we_mint_go_the_short_way(monkeypatch: pytest.MonkeyPatch) ->
     def long_way(*_: Any, **__: Any) -> None:
         raise AssertionError("PyJWT takes 330 µs")
 
-    token = authority.mint("u", "Ann", ["buy"])
+    token = authority.mint("u", "Ann", ["buy"], single=True)
     shop = jwt.encode({"sub": "u", "aud": "livecommerce", "iat": int(time.time()) - 1, "exp": 4_000_000_000}, SECRET)
     monkeypatch.setattr(jwt, "decode", long_way)
     assert authority.verify(token).user_id == authority.verify(shop).user_id == "u"

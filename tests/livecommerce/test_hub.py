@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from livecommerce import bans, keys
 from livecommerce import hub as hub_module
+from livecommerce.close_codes import CloseCode
 from livecommerce.hub import Hub
 from livecommerce.room_log import RING_EVENTS
 from livecommerce.scripting import ScriptRunner
@@ -53,6 +54,40 @@ async def test_a_viewer_changes_the_worker_and_misses_nothing(workers: tuple[Roo
     assert again.joined["recovered"] is True
     await again.until(lambda: 3 in again.offsets)
     assert again.offsets == [2, 3]
+
+
+async def test_a_token_for_one_connection_at_a_time_keeps_its_newest(workers: tuple[RoomWorker, RoomWorker]) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    token = one.context.tokens.mint("ann", "Ann", ["watch"], single=True)
+    other_token = one.context.tokens.mint("ann", "Ann", ["watch"], single=True)
+    plain = await one.join(stream_id, "ann")
+
+    async def enter(worker: RoomWorker, token: str) -> Viewer:
+        viewer = await worker.connect(stream_id)
+        reply = await viewer.do("join", token=token)
+        assert "ok" in reply, reply
+        return viewer
+
+    other = await enter(one, other_token)
+    older = await enter(one, token)
+    newer = await enter(two, token)
+    assert await older.until_closed() == CloseCode.REPLACED
+    newest = await enter(two, token)
+    assert await newer.until_closed() == CloseCode.REPLACED
+    # Of many at once exactly one stays, whatever the order; those with another token, and with none such, all do.
+    crowd = await asyncio.gather(*(enter(worker, token) for worker in (one, two) * 4), return_exceptions=True)
+    assert await newest.until_closed() == CloseCode.REPLACED
+    await one.say(stream_id, "who is here?")
+    stayed = 0
+    for viewer in crowd:
+        if isinstance(viewer, Viewer):
+            with contextlib.suppress(AssertionError):
+                await viewer.until(lambda v=viewer: "who is here?" in v.texts)
+                stayed += 1
+    assert stayed == 1
+    for viewer in (plain, other):
+        await viewer.until(lambda v=viewer: "who is here?" in v.texts)
 
 
 async def test_a_ban_and_a_private_event_find_the_user_on_the_other_worker(

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import multiprocessing
+import os
 import random
 import resource
 import signal
@@ -110,10 +112,16 @@ class Generator:
 Work = Callable[[Generator, Any], Awaitable[Any]]
 
 
+def _listen(pipe: Connection, hear: Callable[[], None]) -> None:
+    asyncio.get_running_loop().add_reader(pipe.fileno(), hear)
+    # libuv makes what it watches non-blocking; a message larger than the buffer would then break in its middle.
+    os.set_blocking(pipe.fileno(), True)
+
+
 async def _main(number: int, seed: int, pipe: Connection, work: Work, share: Any) -> None:
     generator = Generator(number, seed, pipe)
     loop = asyncio.get_running_loop()
-    loop.add_reader(pipe.fileno(), generator.hear)
+    _listen(pipe, generator.hear)
     streaming = loop.create_task(generator.stream(), name="meter")
     try:
         result = await work(generator, share)
@@ -165,7 +173,7 @@ class Generators:
             self._pipes.append(ours)
             self._processes.append(process)
             self._results.append(loop.create_future())
-            loop.add_reader(ours.fileno(), self._hear, number)
+            _listen(ours, functools.partial(self._hear, number))
         self._stopper = loop.create_task(self._on_stop(), name="stop generators")
         return self
 

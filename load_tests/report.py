@@ -88,6 +88,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     #: seconds from the start: name, from, to
     phases: list[tuple[str, float, float]] = field(default_factory=list)
+    #: moments worth a mark on every plot, such as faults: seconds from the start, and what happened
+    events: list[tuple[float, str]] = field(default_factory=list)
     #: a row a second; see ``meter.Timeline.tick``
     timeline: list[dict[str, Any]] = field(default_factory=list)
     #: name -> count, mean, p50, p90, p99, p99.9, max in µs; timed from when the work was due

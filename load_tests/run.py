@@ -79,6 +79,10 @@ class Run:
             self.report.phases.append((name, round(began_s, 3), round(self.elapsed_s, 3)))
             self.phase_name = before
 
+    def mark(self, what: str) -> None:
+        """Something happened at this moment, a fault say: a mark on every plot."""
+        self.report.events.append((round(self.elapsed_s, 3), what))
+
     @property
     def elapsed_s(self) -> float:
         """Seconds since the run began: the time axis of every plot."""
@@ -93,8 +97,8 @@ class Run:
         self.report.figures[name] = Figure(value, unit, better, note)
 
     def floor(self, name: str, value: float, floor: float, unit: str, what: str, *, better: Better = "lower") -> None:
-        """A cost or a rate beside the bare floor measured in the same run, and their ratio."""
-        self.figure(name, value, unit, better)
+        """A cost or a rate beside the bare floor measured in the same run, and their ratio (above 1: slower, dearer)."""
+        self.report.figures.setdefault(name, Figure(value, unit, better))
         self.figure(f"floor: {what}", floor, unit)
         if floor and value:
             self.figure(f"{name}, times the floor", value / floor if better == "lower" else floor / value, "×", "lower")

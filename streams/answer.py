@@ -10,8 +10,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.codecs import VIDEO_PREFERENCE, Codec
+from streams.layers import MAX_LAYERS
 from streams.relay_errors import BadSdp
-from streams.sdp import ABS_SEND_TIME, ORIENTATION, TRANSPORT_CC, Format, Offer, Section
+from streams.sdp import (
+    ABS_SEND_TIME,
+    MID,
+    ORIENTATION,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+    Format,
+    Offer,
+    Section,
+)
 
 _VIDEO_FEEDBACK = ("ccm fir", "nack", "nack pli")
 
@@ -35,6 +46,8 @@ class Chosen(NamedTuple):
     formats: tuple[Format, ...]
     #: ids of the header extensions agreed, by URI
     extensions: dict[str, int]
+    #: the layers that a publisher may send, by their names; empty without simulcast
+    rids: tuple[str, ...] = ()
 
 
 class Sender(NamedTuple):
@@ -59,11 +72,21 @@ def choose_publisher(offer: Offer) -> dict[str, Chosen]:
                 wanted.remove(TRANSPORT_CC)
             if TRANSPORT_CC not in wanted or TRANSPORT_CC not in section.extensions:
                 wanted.append(ABS_SEND_TIME)
-            chosen[section.kind] = Chosen(section, tuple(best), _agreed(section, wanted))
+            rids = _layers(section, best[0])
+            if rids:
+                wanted += [MID, RID, REPAIRED_RID]
+            chosen[section.kind] = Chosen(section, tuple(best), _agreed(section, wanted), rids)
     if "video" not in chosen:
         raise BadSdp("The offer sends no video that can be relayed (VP8, H264, VP9 or AV1).")
     _check(chosen)
     return chosen
+
+
+def _layers(section: Section, best: Format) -> tuple[str, ...]:
+    """The layers taken: of VP8, whose numbers can be continued over a change, and only if packets can name them."""
+    if best.codec.name != "VP8" or not 0 < section.extensions.get(RID, 0) < 15:
+        return ()
+    return section.rids[-MAX_LAYERS:]
 
 
 def choose_viewer(offer: Offer, playing: dict[str, Codec]) -> dict[str, Chosen]:
@@ -172,6 +195,9 @@ def _accepted(each: Chosen, local: Local, sender: Sender | None, *, sending: boo
     ]
     if section.reduced_size:
         lines.append("a=rtcp-rsize")
+    if each.rids:
+        lines += [f"a=rid:{rid} recv" for rid in each.rids]
+        lines.append(f"a=simulcast:recv {';'.join(each.rids)}")
     for form in each.formats:
         lines += _format_lines(form, each.extensions, sending=sending)
     if sender is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from streams.fanout import FanOut, prepare
 from streams.keyframes import KeyframeCache
@@ -20,8 +20,14 @@ REPLAY_PAUSE_S = 0.004
 class Audience:
     """Who gets a track's packets, and in which form."""
 
-    def __init__(self, track: Track, fan_out: FanOut, buffer: SendBuffer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, track: Track, fan_out: FanOut, buffer: SendBuffer, loop: asyncio.AbstractEventLoop, *, ssrc: int
+    ) -> None:
         self.track = track
+        #: what viewers see: the same one for every layer of a picture
+        self._ssrc = ssrc
+        #: the packet of the highest number sent
+        self.newest: Packet | None = None
         self.cache = KeyframeCache()
         self._fan_out = fan_out
         self._buffer = buffer
@@ -30,6 +36,8 @@ class Audience:
         self._members: dict[Viewer, None] = {}
         #: connected, but without a keyframe to start from
         self.waiting: dict[Viewer, None] = {}
+        #: viewers of other layers that come here with the next keyframe, and where they are
+        self.incoming: dict[Viewer, Audience] = {}
         #: how much of the cache each joiner has had
         self._replays: dict[Viewer, int] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -37,23 +45,29 @@ class Audience:
     def join(self, viewer: Viewer, now_s: float) -> bool:
         """Let a viewer in; False when it has to wait for a keyframe."""
         if self.track.kind == "audio":
-            self._admit([viewer], self.track.sequence + 1)
+            self._start([viewer], self.track.sequence + 1)
             return True
         if not self.cache.fresh(now_s):
             self.waiting[viewer] = None
             return False
-        viewer.starts("video", self.cache.packets[0].sequence)
+        viewer.starts(self.track, self.cache.packets[0].sequence)
         self._replays[viewer] = 0
         self._step()
         return True
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer."""
+        self.incoming.pop(viewer, None)
         self.waiting.pop(viewer, None)
         self._replays.pop(viewer, None)
         if viewer in self._members:
             del self._members[viewer]
             self._regroup()
+
+    @property
+    def size(self) -> int:
+        """How many get this track, or are about to."""
+        return len(self._members) + len(self._replays) + len(self.waiting)
 
     def regroup(self) -> None:
         """The track's codec changed: every viewer needs another payload type, or cannot play it."""
@@ -68,14 +82,37 @@ class Audience:
             part = packets[start:end]
             if self.cache.begins_with(part[0]):
                 self._finish_replays()
-                waiting, self.waiting = list(self.waiting), {}
-                self._admit(waiting, part[0].sequence)
+                self._welcome(part[0])
             for packet in part:
                 packet.sent = True
+                if self.newest is None or packet.sequence > self.newest.sequence:
+                    self.newest = packet
                 if self.track.kind == "video":
                     self.cache.add(packet, now_s, keep=bool(self._replays))
             for rendering, viewers in self._groups.items():
-                self._fan_out.send(prepare(part, rendering, self.track.ssrc, self._buffer), viewers)
+                mine = part if rendering.shift is None else rendering.shift.mine(part)
+                if mine:
+                    self._fan_out.send(prepare(mine, rendering, self._ssrc, self._buffer), viewers)
+
+    def _welcome(self, first: Packet) -> None:
+        """A keyframe is about to be sent: those who waited for it are viewers from now on."""
+        waiting, self.waiting = list(self.waiting), {}
+        incoming, self.incoming = self.incoming, {}
+        for old in dict.fromkeys(incoming.values()):
+            old._release([viewer for viewer, where in incoming.items() if where is old])
+        for viewer, old in incoming.items():
+            viewer.switches(self.track, first, old.newest)
+        self._admit(incoming)
+        self._start(waiting, first.sequence)
+
+    def _release(self, viewers: Sequence[Viewer]) -> None:
+        """They go on with another layer; who is still catching up with this one gets the rest of it first."""
+        if any(viewer in self._replays for viewer in viewers):
+            self._finish_replays()
+        for viewer in viewers:
+            self.waiting.pop(viewer, None)
+            self._members.pop(viewer, None)
+        self._regroup()
 
     def _chapters(self, packets: Sequence[Packet]) -> list[tuple[int, int]]:
         """Bounds of the parts that begin with a new keyframe."""
@@ -88,18 +125,21 @@ class Audience:
                     cuts.append(index)
         return list(zip(cuts, [*cuts[1:], len(packets)], strict=True))
 
-    def _admit(self, viewers: Sequence[Viewer], first: int) -> None:
+    def _start(self, viewers: Sequence[Viewer], first: int) -> None:
         for viewer in viewers:
-            viewer.starts(self.track.kind, first)
-            self._members[viewer] = None
-        if viewers:
+            viewer.starts(self.track, first)
+        self._admit(viewers)
+
+    def _admit(self, viewers: Iterable[Viewer]) -> None:
+        before = len(self._members)
+        self._members.update(dict.fromkeys(viewers))
+        if len(self._members) != before:
             self._regroup()
 
     def _regroup(self) -> None:
         groups: dict[Rendering, list[Viewer]] = {}
-        codec = self.track.codec
-        for viewer in self._members if codec is not None else ():
-            rendering = viewer.rendering(codec) if codec is not None else None
+        for viewer in self._members:
+            rendering = viewer.rendering(self.track)
             if rendering is not None:
                 groups.setdefault(rendering, []).append(viewer)
         self._groups = {rendering: tuple(viewers) for rendering, viewers in groups.items()}
@@ -125,16 +165,16 @@ class Audience:
         done: list[Viewer] = []
         for viewer, position in self._replays.items():
             part = self.cache.packets[position : position + burst]
-            rendering = viewer.rendering(self.track.codec) if self.track.codec is not None else None
+            rendering = viewer.rendering(self.track)
             if part and rendering is not None:
-                for run in prepare(part, rendering, self.track.ssrc, self._buffer):
+                for run in prepare(part, rendering, self._ssrc, self._buffer):
                     self._fan_out.send_to(run, (viewer,))
             self._replays[viewer] = position + burst
             if position + burst >= len(self.cache.packets):
                 done.append(viewer)
         for viewer in done:
             del self._replays[viewer]
-        self._admit(done, 0)
+        self._admit(done)
 
     def close(self) -> None:
         """Stop the timer and forget all."""
@@ -143,5 +183,6 @@ class Audience:
             self._timer = None
         self._replays.clear()
         self.waiting.clear()
+        self.incoming.clear()
         self._members.clear()
         self._groups = {}

@@ -16,18 +16,15 @@ from streams.codecs import Codec
 from streams.counters import Counters
 from streams.delays import Delays
 from streams.fanout import FanOut
-from streams.keyframes import KeyframeRequests
+from streams.lane import Lane
 from streams.packet import Packet
+from streams.picture import Picture
 from streams.pipe_ticket import next_number
 from streams.publisher import Publisher
-from streams.runs import pad_to_runs
-from streams.srtp import MAX_SEGMENTS
 from streams.track import Track
 from streams.transport import Transport
 from streams.viewer import Viewer
 
-#: seconds a frame's packets may wait for the rest of the frame
-HOLD_S = 0.003
 #: seconds without media after which the host counts as interrupted
 SILENCE_S = 3.0
 #: ticks between two sender reports to one viewer (ticks are 50 ms)
@@ -45,20 +42,17 @@ class Broadcast:
         self.cname = secrets.token_hex(8)
         self.publisher: Publisher | None = None
         self.viewers: dict[Viewer, int] = {}
-        self.tracks = {kind: _new_track(kind) for kind in ("audio", "video")}
         self.counters = Counters()
         self._on_media = on_media
         self._loop = asyncio.get_running_loop()
         assert transport.media.sock is not None
         self._fan_out = FanOut(transport.media.sock, transport.send_buffer, self._loop, transport.delays)
-        self.audiences = {
-            kind: Audience(track, self._fan_out, transport.send_buffer, self._loop)
-            for kind, track in self.tracks.items()
-        }
-        self._keyframes = KeyframeRequests()
-        self._keyframe_timestamp: int | None = None
-        self._pending: list[Packet] = []
-        self._hold: asyncio.TimerHandle | None = None
+        buffer = transport.send_buffer
+        sound = _new_sound()
+        self.sound = Audience(sound, self._fan_out, buffer, self._loop, ssrc=sound.ssrc)
+        self.picture = Picture(self.viewers, self._fan_out, buffer, self._loop, publisher=lambda: self.publisher)
+        #: by whose SSRCs viewers know the stream
+        self.tracks = {"audio": sound, "video": self.picture.main}
         self._codecs: dict[str, Codec] = {}
         #: payload types inside pipes
         self.numbers: dict[Codec, tuple[int, int | None]] = {}
@@ -93,6 +87,7 @@ class Broadcast:
     def take_over(self, publisher: Publisher) -> Publisher | None:
         """A new publisher; the old one, which is to be closed."""
         old, self.publisher = self.publisher, publisher
+        self.picture.took_over()
         if old is not None:
             self.counters.add(old.counters)
         return old
@@ -119,35 +114,31 @@ class Broadcast:
             self._announced, self._announces = publisher.id, publisher.announces
             if publisher.announces:
                 self._on_media("started", publisher.id)
-        if track.codec is not None and self._codecs.get(track.kind) != track.codec:
-            self._flush()
-            self._codecs[track.kind] = track.codec
-            next_number(self.numbers, track.codec)
-            for viewer in self.viewers:
-                viewer.codecs_changed()
-            self.audiences[track.kind].regroup()
         if track.kind == "audio":
-            self.audiences["audio"].send((packet,), packet.arrived_s)
+            if track.codec is not None and self._codecs.get("audio") != track.codec:
+                self._codec_changed(track.kind, track.codec)
+                self.sound.regroup()
+            self.sound.send((packet,), packet.arrived_s)
             return
-        self._pending.append(packet)
-        if packet.keyframe and packet.timestamp != self._keyframe_timestamp:
-            self._keyframe_timestamp = packet.timestamp
-            publisher.counters.keyframes_received += 1
-            self._keyframes.arrived(packet.arrived_s)
-            self.audiences["video"].cache.deaf = self._keyframes.deaf
-        if packet.marker or len(self._pending) >= MAX_SEGMENTS:
-            self._flush()
-        elif self._hold is None:
-            self._hold = self._loop.call_later(HOLD_S, self._flush)
+        lane = self.picture.lanes[track.slot]
+        if lane.changed_codec() and track.codec is not None and self._codecs.get("video") != track.codec:
+            self._codec_changed(track.kind, track.codec)
+        lane.packet(packet, self._keyframe)
 
-    def _flush(self) -> None:
-        if self._hold is not None:
-            self._hold.cancel()
-            self._hold = None
-        if self._pending:
-            packets, self._pending = self._pending, []
-            pad_to_runs(packets, max_segments=MAX_SEGMENTS)
-            self.audiences["video"].send(packets, time.monotonic())
+    def _codec_changed(self, kind: str, codec: Codec) -> None:
+        self._codecs[kind] = codec
+        next_number(self.numbers, codec)
+        for viewer in self.viewers:
+            viewer.codecs_changed()
+
+    def _keyframe(self, lane: Lane, packet: Packet) -> None:
+        if self.publisher is not None:
+            self.publisher.counters.keyframes_received += 1
+        self.picture.keyframe(lane, packet)
+
+    def layer(self, slot: int) -> Track:
+        """The track of one layer of the picture."""
+        return self.picture.track(slot, time.monotonic())
 
     # viewers
 
@@ -161,22 +152,27 @@ class Broadcast:
         if viewer not in self.viewers:
             return
         now_s = time.monotonic()
-        for kind, audience in self.audiences.items():
-            if kind in viewer.chosen and not audience.join(viewer, now_s):
-                self.want_keyframe()
+        if "audio" in viewer.chosen:
+            self.sound.join(viewer, now_s)
+        if "video" in viewer.chosen:
+            self.picture.join(viewer, now_s)
         self._report_to(viewer, self._reports(time.time(), now_s))
+
+    def reported(self, viewer: Viewer) -> None:
+        """A viewer told how its path does."""
+        if viewer in self.viewers:
+            self.picture.reported(viewer, time.monotonic())
 
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer."""
         if self.viewers.pop(viewer, None) is not None:
             viewer.add_to(self.counters)
-            for audience in self.audiences.values():
-                audience.leave(viewer)
+            self.sound.leave(viewer)
+            self.picture.leave(viewer)
 
-    def want_keyframe(self) -> None:
-        """Ask the host for a keyframe, unless it was asked just now: then a request follows."""
-        if self.publisher is not None and self._keyframes.ask(time.monotonic()):
-            self.publisher.ask_keyframe()
+    def want_keyframe(self, viewer: Viewer | None = None, ssrc: int = 0) -> None:
+        """Ask the host for a keyframe of what a viewer gets, unless it was asked just now: then a request follows."""
+        self.picture.wants_keyframe(viewer, ssrc, time.monotonic())
 
     # time
 
@@ -187,9 +183,10 @@ class Broadcast:
             self._stopped()
         if self.publisher is not None:
             self.publisher.tick(now_s)
-            if self._keyframes.due(now_s, wanted=bool(self.audiences["video"].waiting)):
-                self.publisher.ask_keyframe()
+            self.picture.tick(now_s)
         phase = self._ticks % REPORT_TICKS
+        if not phase:
+            self.picture.measure(now_s)
         reports = self._reports(time.time(), now_s)
         for viewer, turn in self.viewers.items() if reports else ():
             if turn == phase:
@@ -217,6 +214,9 @@ class Broadcast:
 
     def _timestamp(self, track: Track, unix_s: float, now_s: float) -> int | None:
         """The track's timestamp now: by the host's reports, else by its newest packet."""
+        anchor = self.publisher.anchor if self.publisher is not None else None
+        if track.kind == "video" and anchor is not None:
+            track = anchor  # all layers share its clock
         if track.newest_s is None:
             return None
         if self.publisher is not None:
@@ -235,7 +235,7 @@ class Broadcast:
             total.add(self.publisher.counters)
         for viewer in self.viewers:
             viewer.add_to(total)
-        total.keyframes_asked = self._keyframes.asked
+        total.keyframes_asked = self.picture.keyframes_asked
         return total
 
     @property
@@ -256,6 +256,7 @@ class Broadcast:
             "pulled": self.publisher is not None and not self.publisher.announces,
             "viewers_connected": sum(viewer.context is not None for viewer in self.viewers),
             "codecs": {kind: codec.name for kind, codec in self.playing.items()},
+            "layers": self.picture.stats(),
             "slices": self._fan_out.slices,
             "forward_delay_s": dict(self.delays.cumulative()),
             "runs_dropped": self._fan_out.runs_dropped,
@@ -264,19 +265,15 @@ class Broadcast:
 
     def close(self) -> None:
         """Stop all timers; safe to call twice."""
-        if self._hold is not None:
-            self._hold.cancel()
-            self._hold = None
-        self._pending.clear()
         self._fan_out.close()
-        for audience in self.audiences.values():
-            audience.close()
+        self.sound.close()
+        self.picture.close()
 
 
-def _new_track(kind: str) -> Track:
+def _new_sound() -> Track:
     # Sequence numbers begin in the lower half, far from the wrap; SSRC 0 means "none" in some receivers.
     return Track(
-        kind,
+        "audio",
         ssrc=secrets.randbelow(0xFFFFFFFE) + 1,
         rtx_ssrc=secrets.randbelow(0xFFFFFFFE) + 1,
         first_sequence=0x10000 + secrets.randbelow(1 << 14),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from streams import vp8
+
 
 class Codec(NamedTuple):
     """A codec as far as two ends have to agree on it: the same value means the same packets can be played."""
@@ -53,31 +55,13 @@ def starts_keyframe(codec: Codec, payload: bytes) -> bool:
     if not payload:
         return False
     if codec.name == "VP8":
-        return _vp8_keyframe(payload)
+        return vp8.starts_keyframe(payload)
     if codec.name == "H264":
         return _h264_keyframe(payload)
     if codec.name == "VP9":
         # not inter-predicted, begins a frame, lowest spatial layer
         return payload[0] & 0x48 == 0x08 and not (payload[0] & 0x20 and _vp9_spatial(payload))
     return bool(payload[0] & 0x08)  # AV1: N, the first packet of a coded video sequence
-
-
-def _vp8_keyframe(payload: bytes) -> bool:
-    first = payload[0]
-    if first & 0x17 != 0x10:  # S set and partition id 0: begins a frame
-        return False
-    position = 1
-    if first & 0x80:
-        if len(payload) < 2:
-            return False
-        flags = payload[1]
-        position = 2
-        if flags & 0x80:  # picture id, of 7 or 15 bits
-            if len(payload) <= position:
-                return False
-            position += 2 if payload[position] & 0x80 else 1
-        position += bool(flags & 0x40) + bool(flags & 0x30)
-    return len(payload) > position and not payload[position] & 0x01
 
 
 def _h264_keyframe(payload: bytes) -> bool:

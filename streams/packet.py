@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import pack
 from typing import NamedTuple
 
+from streams import vp8
 from streams.rtp import FIXED
 
 
@@ -16,6 +18,7 @@ class Packet:
     """
 
     __slots__ = (
+        "_descriptor",
         "arrived_s",
         "keyframe",
         "marker",
@@ -47,11 +50,41 @@ class Packet:
         self.arrived_s = arrived_s
         self.padding = 0
         self.sent = False
+        self._descriptor: vp8.Descriptor | bool | None = False
 
     @property
     def size(self) -> int:
         """Bytes as sent, orientation included."""
         return 12 + (8 if self.orientation is not None else 0) + len(self.payload) + self.padding
+
+    @property
+    def descriptor(self) -> vp8.Descriptor | None:
+        """The VP8 payload descriptor, read when first asked for; None where there is none."""
+        if isinstance(self._descriptor, bool):
+            self._descriptor = vp8.parse(self.payload)
+        return self._descriptor
+
+
+class Shift(NamedTuple):
+    """What a viewer that has changed layers must have added to a packet, so that one picture goes on."""
+
+    #: packets of the layer before this number are not this viewer's: their numbers are taken by another layer's
+    first: int
+    #: to the timestamp: 0 but where the new layer's clock would have run backwards
+    timestamp: int = 0
+    #: to the VP8 picture id and TL0PICIDX
+    picture: int = 0
+    base: int = 0
+
+    def mine(self, packets: Sequence[Packet]) -> Sequence[Packet]:
+        """Without latecomers from before the change."""
+        return [each for each in packets if each.sequence >= self.first]
+
+    def payload(self, packet: Packet) -> bytes:
+        """The packet's payload with its VP8 counters continued; of the same size."""
+        if not (self.picture or self.base) or packet.descriptor is None:
+            return packet.payload
+        return vp8.shifted(packet.payload, packet.descriptor, self.picture, self.base)
 
 
 class Rendering(NamedTuple):
@@ -64,6 +97,10 @@ class Rendering(NamedTuple):
     sequence_offset: int
     #: bytes that SRTP adds: 16 of AES-GCM, 10 of AES_CM_128_SHA1_80
     tag_bytes: int
+    #: what else differs for a viewer that has changed layers; None for all others
+    shift: Shift | None = None
+    #: 0 for the stream's own; a pipe carries each layer by an SSRC of its own
+    ssrc: int = 0
 
     def sequence(self, packet: Packet) -> int:
         """The 16-bit sequence number a viewer of this rendering sees."""
@@ -71,12 +108,15 @@ class Rendering(NamedTuple):
 
     def plaintext(self, packet: Packet, ssrc: int) -> bytes:
         """The packet's bytes before SRTP; the same ones each time it is sent."""
-        return self._header(packet, ssrc, self.payload_type, self.sequence(packet)) + packet.payload + _tail(packet)
+        payload = packet.payload if self.shift is None else self.shift.payload(packet)
+        header = self._header(packet, self.ssrc or ssrc, self.payload_type, self.sequence(packet))
+        return header + payload + _tail(packet)
 
     def retransmission(self, packet: Packet, ssrc: int, payload_type: int, sequence: int) -> bytes:
         """The packet wrapped for RTX (RFC 4588 §4): its own sequence space, the original number first."""
         header = self._header(packet, ssrc, payload_type, sequence, padded=False)
-        return header + pack("!H", self.sequence(packet)) + packet.payload
+        payload = packet.payload if self.shift is None else self.shift.payload(packet)
+        return header + pack("!H", self.sequence(packet)) + payload
 
     def _header(self, packet: Packet, ssrc: int, payload_type: int, sequence: int, *, padded: bool = True) -> bytes:
         first = 0x80 | (0x20 if padded and packet.padding else 0)
@@ -85,7 +125,8 @@ class Rendering(NamedTuple):
             first |= 0x10
             extension = pack("!HHBBH", 0xBEDE, 1, self.orientation_id << 4, packet.orientation, 0)
         second = payload_type | (0x80 if packet.marker else 0)
-        return FIXED.pack(first, second, sequence & 0xFFFF, packet.timestamp & 0xFFFFFFFF, ssrc) + extension
+        timestamp = packet.timestamp if self.shift is None else packet.timestamp + self.shift.timestamp
+        return FIXED.pack(first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + extension
 
 
 def _tail(packet: Packet) -> bytes:

@@ -18,7 +18,10 @@ from streams.allowance import Allowance
 from streams.answer import Local
 from streams.codecs import Codec
 from streams.dtls import srtp_session
+from streams.flow import Flow, Segment
+from streams.packet import Rendering
 from streams.peer import Peer
+from streams.picture import SLOT_MASK, slot_of
 from streams.pipe_ticket import (
     APPLICATION,
     KEY_BYTES,
@@ -31,6 +34,7 @@ from streams.pipe_ticket import (
 )
 from streams.publisher import FEEDBACK_SSRC, Meaning, Publisher
 from streams.sync import HostClock
+from streams.track import Track
 from streams.transport import Transport
 from streams.viewer import Viewer
 
@@ -82,6 +86,17 @@ class PipeOut(Viewer):
             self.connected_s = now_s
             self.connected(_TAG_BYTES)
             self.codecs_changed()
+
+    def _flow_key(self, track: Track) -> int:
+        """Every layer is a flow of its own."""
+        return track.ssrc
+
+    def _flow_of(self, ssrc: int) -> Flow | None:
+        return self.flows.get(ssrc)
+
+    def _rendering(self, segment: Segment) -> Rendering | None:
+        rendering = super()._rendering(segment)
+        return rendering._replace(ssrc=segment.track.ssrc) if rendering is not None else None
 
     def codecs_changed(self) -> None:
         """Tell the payload types."""
@@ -180,6 +195,25 @@ class PipeIn(Publisher):
             self._learn(unpack_codecs(message.data))
         elif isinstance(message, rtcp.Bye):
             self._leave()
+
+    def _slot(self, ssrc: int, meaning: Meaning, values: dict[int, bytes]) -> int:
+        return slot_of(ssrc) if meaning.kind == "video" else 0
+
+    def _host_reported(self, report: rtcp.SenderReport, now_s: float) -> None:
+        """One report tells the clock of all layers: at the origin they share one."""
+        if report.ssrc in self._sources or self.anchor is None:
+            super()._host_reported(report, now_s)
+        elif any(source.statistics.ssrc | SLOT_MASK == report.ssrc | SLOT_MASK for source in self._pictures()):
+            self.clock.reported("video", report.ntp, report.timestamp, time.time())
+            self._align()
+
+    def _clock_of(self, track: Track) -> str:
+        return track.kind
+
+    def _align(self) -> None:
+        for source in self._pictures():
+            if self.anchor is not None and source.track is not self.anchor:
+                source.track.wanted_offset = self.anchor.timestamp_offset
 
     def _may_ask_again(self) -> bool:
         return True

@@ -95,6 +95,7 @@ class Pipes:
             on_up=on_up,
             on_over=on_over,
             tracks=broadcast.tracks,
+            layer=broadcast.layer,
             on_packet=broadcast.packet,
         )
 

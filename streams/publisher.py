@@ -14,7 +14,7 @@ from streams.counters import Counters
 from streams.ingest import MissingPackets, SourceStatistics
 from streams.packet import Packet
 from streams.peer import Peer
-from streams.sdp import ORIENTATION, TRANSPORT_CC
+from streams.sdp import ORIENTATION, REPAIRED_RID, RID, TRANSPORT_CC
 from streams.sync import HostClock
 from streams.track import Track
 from streams.twcc import TransportFeedback
@@ -42,8 +42,10 @@ class Meaning(NamedTuple):
 class _Source:
     """One incoming SSRC."""
 
-    def __init__(self, ssrc: int, meaning: Meaning) -> None:
+    def __init__(self, ssrc: int, meaning: Meaning, track: Track) -> None:
         self.meaning = meaning
+        #: what it feeds, by itself or by its retransmissions
+        self.track = track
         self.statistics = SourceStatistics(ssrc, meaning.codec.clock_rate)
         self.missing = MissingPackets()
 
@@ -59,6 +61,7 @@ class Publisher(Peer):
         self,
         *peer: Any,
         tracks: dict[str, Track],
+        layer: Callable[[int], Track],
         on_packet: Callable[[Publisher, Track, Packet], None],
         **options: Any,
     ) -> None:
@@ -68,11 +71,20 @@ class Publisher(Peer):
         #: in bytes: a host that sends more than this is cut, for every byte goes to each viewer
         self._allowance = Allowance(MAX_BITS_PER_S / 8, MAX_BITS_PER_S / 4)
         self._tracks = tracks
+        self._layer = layer
+        #: the layer whose clock is the picture's
+        self.anchor: Track | None = None
         self._on_packet = on_packet
         self._meanings = _meanings(self.chosen)
         self._sources: dict[int, _Source] = {}
         #: the SSRC that feeds each track now
-        self._feeding: dict[str, _Source] = {}
+        self._feeding: dict[Track, _Source] = {}
+        video = self.chosen.get("video")
+        #: layers by the names that packets carry
+        self._slots = {rid.encode(): slot for slot, rid in enumerate(video.rids)} if video is not None else {}
+        extensions = video.extensions if video is not None else {}
+        #: ids of the extensions that name the layer of media and of retransmissions
+        self._rid_ids = extensions.get(RID, 0), extensions.get(REPAIRED_RID, 0)
         self._feedback = TransportFeedback()
         self._feedback_ids = {kind: each.extensions.get(TRANSPORT_CC, 0) for kind, each in self.chosen.items()}
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
@@ -100,25 +112,35 @@ class Publisher(Peer):
         counters.bytes_received += size
         values = rtp.extension_values(data, header) if header.extension[2] else {}
         self._note_transport(meaning.kind, values, now_s)
-        source = self._source(header.ssrc, meaning)
+        source = self._source(header.ssrc, meaning, values)
         if source is None:
             counters.packets_refused += 1
         elif meaning.retransmission:
-            self._retransmitted(data, header, values, now_s)
+            self._retransmitted(source.track, data, header, values, now_s)
         else:
-            self._feeding[meaning.kind] = source
+            self._feeding[source.track] = source
             extended = source.statistics.received(header.sequence, header.timestamp, now_s)
             self._deliver(source, header, extended, data[header.payload_start : header.payload_end], values, now_s)
 
-    def _source(self, ssrc: int, meaning: Meaning) -> _Source | None:
+    def _source(self, ssrc: int, meaning: Meaning, values: dict[int, bytes]) -> _Source | None:
         source = self._sources.get(ssrc)
         if source is None or source.meaning.kind != meaning.kind:
-            if len(self._sources) >= MAX_SOURCES:
+            slot = self._slot(ssrc, meaning, values)
+            if slot is None or len(self._sources) >= MAX_SOURCES:
                 return None
-            source = self._sources[ssrc] = _Source(ssrc, meaning)
+            track = self._layer(slot) if meaning.kind == "video" else self._tracks[meaning.kind]
+            source = self._sources[ssrc] = _Source(ssrc, meaning, track)
+            if meaning.kind == "video" and not meaning.retransmission and self.anchor is None:
+                self.anchor = track
         elif source.meaning.codec != meaning.codec:
             source.meaning = meaning
         return source
+
+    def _slot(self, ssrc: int, meaning: Meaning, values: dict[int, bytes]) -> int | None:
+        """Which layer a new SSRC carries; None when it names none that was agreed (RFC 8852)."""
+        if not self._slots or meaning.kind != "video":
+            return 0
+        return self._slots.get(values.get(self._rid_ids[meaning.retransmission], b""))
 
     def _deliver(
         self, source: _Source, header: rtp.Header, extended: int, payload: bytes, values: dict[int, bytes], now_s: float
@@ -129,7 +151,7 @@ class Publisher(Peer):
             if missing:
                 self._ask_again(source, missing)
         turned = values.get(self._orientation_ids[kind])
-        packet = self._tracks[kind].accept(
+        packet = source.track.accept(
             source,
             source.meaning.codec,
             header,
@@ -139,11 +161,13 @@ class Publisher(Peer):
             now_s=now_s,
         )
         if packet is not None:
-            self._on_packet(self, self._tracks[kind], packet)
+            self._on_packet(self, source.track, packet)
 
-    def _retransmitted(self, data: bytes, header: rtp.Header, values: dict[int, bytes], now_s: float) -> None:
+    def _retransmitted(
+        self, track: Track, data: bytes, header: rtp.Header, values: dict[int, bytes], now_s: float
+    ) -> None:
         """Unwrap RTX (RFC 4588) when it is a packet we miss; probes that repeat old packets are not."""
-        source = self._feeding.get("video")
+        source = self._feeding.get(track)
         payload = data[header.payload_start : header.payload_end]
         if source is None or source.statistics.highest is None or len(payload) < 2:
             return
@@ -169,23 +193,46 @@ class Publisher(Peer):
         self.heard = True
         now_s = time.monotonic()
         for message in rtcp.parse(bytes(self.transport.media.buffer.view[:size])):
-            if isinstance(message, rtcp.SenderReport) and (source := self._sources.get(message.ssrc)) is not None:
-                source.statistics.sender_report(message.ntp, now_s)
-                if self._feeding.get(source.meaning.kind) is source:
-                    self.clock.reported(source.meaning.kind, message.ntp, message.timestamp, time.time())
+            if isinstance(message, rtcp.SenderReport):
+                self._host_reported(message, now_s)
             else:
                 self.told(message)
 
+    def _host_reported(self, report: rtcp.SenderReport, now_s: float) -> None:
+        source = self._sources.get(report.ssrc)
+        if source is None:
+            return
+        source.statistics.sender_report(report.ntp, now_s)
+        if self._feeding.get(source.track) is source:
+            self.clock.reported(self._clock_of(source.track), report.ntp, report.timestamp, time.time())
+            self._align()
+
+    def _clock_of(self, track: Track) -> str:
+        return track.kind if track.kind == "audio" or track is self.anchor else f"layer {track.slot}"
+
+    def _align(self) -> None:
+        """All layers are to show one moment by one timestamp: told by their reports, taken at the next keyframe."""
+        for track in self._feeding if self._slots else ():
+            if track.kind == "audio" or track is self.anchor or self.anchor is None:
+                continue
+            offset = self.clock.offset("video", self._clock_of(track), track.clock_rate)
+            if offset is not None:
+                track.wanted_offset = (self.anchor.timestamp_offset + offset) & 0xFFFFFFFF
+
     # out
 
-    def ask_keyframe(self) -> bool:
-        """Send a PLI; whether there was a picture to ask about."""
-        source = self._feeding.get("video")
+    def ask_keyframe(self, track: Track) -> bool:
+        """Send a PLI for one layer; whether there was a picture to ask about."""
+        source = self._feeding.get(track)
         if source is None or self.context is None:
             return False
         self.counters.keyframe_requests_sent += 1
         self.send_rtcp(rtcp.build_pli(FEEDBACK_SSRC, source.statistics.ssrc))
         return True
+
+    def _pictures(self) -> list[_Source]:
+        """What feeds the layers of the picture."""
+        return [source for track, source in self._feeding.items() if track.kind == "video"]
 
     def _ask_again(self, source: _Source, sequences: list[int]) -> None:
         if self._may_ask_again():
@@ -200,10 +247,11 @@ class Publisher(Peer):
         """Every 50 ms: transport feedback, NACKs that are due again; once a second: reports."""
         if self.context is None:
             return
-        source = self._feeding.get("video")
-        if source is not None and (again := source.missing.due(now_s)):
-            self._ask_again(source, again)
-        media = source.statistics.ssrc if source is not None else 0
+        media = 0
+        for source in self._pictures():
+            media = source.statistics.ssrc
+            if again := source.missing.due(now_s):
+                self._ask_again(source, again)
         feedback = self._feedback.take(FEEDBACK_SSRC, media)
         if feedback is not None:
             self.send_rtcp(feedback)
@@ -215,9 +263,9 @@ class Publisher(Peer):
         blocks = [block for each in self._feeding.values() if (block := each.statistics.report(now_s)) is not None]
         self.counters.packets_lost = sum(each.statistics.lost for each in self._sources.values())
         compound = rtcp.build_receiver_report(FEEDBACK_SSRC, blocks) + rtcp.build_sdes(FEEDBACK_SSRC, "relay")
-        video = self._feeding.get("video")
-        if video is not None and not self._feedback_ids.get("video"):
-            compound += rtcp.build_remb(FEEDBACK_SSRC, REMB_BITS_PER_SECOND, [video.statistics.ssrc])
+        pictures = [source.statistics.ssrc for source in self._pictures()]
+        if pictures and not self._feedback_ids.get("video"):
+            compound += rtcp.build_remb(FEEDBACK_SSRC, REMB_BITS_PER_SECOND, pictures)
         self.send_rtcp(compound)
 
 

@@ -107,6 +107,7 @@ class Relay:
             stream_id,
             chosen,
             tracks=broadcast.tracks,
+            layer=broadcast.layer,
             on_packet=broadcast.packet,
             on_gone=self._gone,
         )
@@ -137,6 +138,7 @@ class Relay:
             tracks=broadcast.tracks,
             on_connected=broadcast.joined,
             on_keyframe_wanted=broadcast.want_keyframe,
+            on_report=broadcast.reported,
             on_gone=self._gone,
         )
         broadcast.add(peer)
@@ -161,6 +163,7 @@ class Relay:
             tracks=broadcast.tracks,
             on_connected=broadcast.joined,
             on_keyframe_wanted=broadcast.want_keyframe,
+            on_report=broadcast.reported,
             on_gone=self._gone,
         )
         broadcast.add(peer)

@@ -69,7 +69,13 @@ class Application(NamedTuple):
     data: bytes
 
 
-Message = Application | SenderReport | ReportBlock | Nack | KeyframeRequest | Bye
+class Estimate(NamedTuple):
+    """REMB: the bits a second that a receiver believes its path carries."""
+
+    bits_per_s: int
+
+
+Message = Application | Estimate | SenderReport | ReportBlock | Nack | KeyframeRequest | Bye
 
 
 def is_rtcp(second_byte: int) -> bool:
@@ -108,6 +114,14 @@ def _parse_one(
         messages.append(KeyframeRequest(_PAIR.unpack_from(data, position + 4)[1]))
     elif kind == PAYLOAD_FEEDBACK and count == 4 and size >= 20:
         messages.append(KeyframeRequest(_PAIR.unpack_from(data, position + 12)[0]))
+    elif (
+        kind == PAYLOAD_FEEDBACK
+        and count == 15
+        and size >= 20
+        and bytes(data[position + 12 : position + 16]) == b"REMB"
+    ):
+        scale = int.from_bytes(data[position + 17 : position + 20], "big")
+        messages.append(Estimate((scale & 0x3FFFF) << (scale >> 18)))
     elif kind == APPLICATION and size >= 12:
         messages.append(Application(bytes(data[position + 8 : position + 12]), bytes(data[position + 12 : end])))
     elif kind == BYE and size >= 4 + 4 * count:
@@ -204,6 +218,14 @@ def build_remb(sender_ssrc: int, bits_per_second: int, ssrcs: Sequence[int]) -> 
     body += pack("!BBH", len(ssrcs), exponent << 2 | mantissa >> 16, mantissa & 0xFFFF)
     body += b"".join(pack("!I", ssrc) for ssrc in ssrcs)
     return _packet(PAYLOAD_FEEDBACK, 15, body)
+
+
+def round_trip_s(block: ReportBlock, ntp_now: int) -> float | None:
+    """Seconds to the reporter and back, by the report of ours that it echoes (RFC 3550 §6.4.1)."""
+    if not block.last_sender_report:
+        return None
+    trip = ((ntp_now >> 16) - block.last_sender_report - block.delay) & 0xFFFFFFFF
+    return trip / 65536 if trip < 60 << 16 else None
 
 
 def ntp_of(unix_s: float) -> int:

@@ -8,6 +8,7 @@ costs 1.5 ms for a Chromium offer; this costs 0.3 ms, and 0.1 ms where the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,8 +22,13 @@ MAX_FORMATS = 128
 
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 ORIENTATION = "urn:3gpp:video-orientation"
+#: names of sections and layers, as packets carry them until they are heard (RFC 8843 §15, RFC 8852)
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
+_RID = re.compile("[A-Za-z0-9_-]{1,16}", re.ASCII)
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 #: digests that DTLS certificates are checked by
 _DIGESTS = ("sha-256", "sha-384", "sha-512")
@@ -62,6 +68,8 @@ class Section(NamedTuple):
     reduced_size: bool
     #: SSRCs the offer names, in its order (media first, then its retransmissions)
     ssrcs: tuple[int, ...]
+    #: names of the layers offered by ``a=simulcast:send``, in its order; empty without simulcast
+    rids: tuple[str, ...] = ()
 
 
 class Offer(NamedTuple):
@@ -158,6 +166,7 @@ def _section(index: int, lines: list[str], session: _Attributes) -> Section:
         rtcp_mux=mine.has("rtcp-mux"),
         reduced_size=mine.has("rtcp-rsize"),
         ssrcs=_ssrcs(mine.all("ssrc")),
+        rids=_rids(mine.all("rid"), mine.first("simulcast")),
     )
 
 
@@ -166,6 +175,25 @@ def _token(text: str) -> str:
     if not text or len(text) > 256 or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("not a token")
     return text
+
+
+def _rids(declared: list[str], simulcast: str) -> tuple[str, ...]:
+    """The layers sent (RFC 8853 §5.1): of alternatives the first; paused ones (``~``) may start later.
+
+    A name that no packet could carry makes the offer unusable (RFC 8852: letters and digits; 16 bytes fit).
+    """
+    words = simulcast.split()
+    if "send" not in words[:-1]:
+        return ()
+    sent = words[words.index("send") + 1].split(";")
+    names = tuple(each.split(",")[0].removeprefix("~") for each in sent[:MAX_FORMATS])
+    known = {each.split()[0] for each in declared if each.split()[1:2] == ["send"]}
+    for name in names:
+        if not (_RID.fullmatch(name) and name in known):
+            raise BadSdp("The offer's simulcast names a layer that it does not describe, or by a name none can have.")
+    if len(set(names)) != len(names):
+        raise BadSdp("The offer names a layer twice.")
+    return names if len(names) > 1 else ()
 
 
 # All viewers with one browser offer the same: shared, their offers cost 25 KiB and 0.3 ms less each. What a hostile

@@ -15,7 +15,7 @@ class HostClock:
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self._kinds = kinds
         self._shift_s: float | None = None
-        #: (our unix seconds, the host's timestamp) by kind
+        #: (our unix seconds, the host's timestamp) by kind, or by whatever else has a clock of its own
         self._known: dict[str, tuple[float, int]] = {}
 
     def reported(self, kind: str, ntp: int, timestamp: int, unix_s: float) -> None:
@@ -24,6 +24,13 @@ class HostClock:
         if self._shift_s is None:
             self._shift_s = unix_s - host_s
         self._known[kind] = (host_s + self._shift_s, timestamp)
+
+    def offset(self, one: str, other: str, clock_rate: int) -> int | None:
+        """What to add to timestamps of ``other`` to get those of ``one`` at the same moment; None before both told."""
+        if one not in self._known or other not in self._known:
+            return None
+        (one_s, ours), (other_s, theirs) = self._known[one], self._known[other]
+        return (ours - theirs + round((other_s - one_s) * clock_rate)) & 0xFFFFFFFF
 
     def timestamp(self, kind: str, unix_s: float, clock_rate: int) -> int | None:
         """The host's timestamp at a moment of our clock, once every kind was reported, else None.

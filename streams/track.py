@@ -8,6 +8,7 @@ index), so latecomers are taken only into their own empty place.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 
 from streams.codecs import Codec, starts_keyframe
 from streams.packet import Packet
@@ -19,10 +20,28 @@ MAX_DROPPED = 128
 
 
 class Track:
-    """Rewrites a publisher's packets into the track's own space."""
+    """Rewrites a publisher's packets into the track's own space.
 
-    def __init__(self, kind: str, *, ssrc: int, rtx_ssrc: int, first_sequence: int, first_timestamp: int) -> None:
+    Each layer of a simulcast picture has a track; ``siblings`` are all of them, and share one clock.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        ssrc: int,
+        rtx_ssrc: int,
+        first_sequence: int,
+        first_timestamp: int,
+        slot: int = 0,
+        siblings: Sequence[Track] = (),
+    ) -> None:
         self.kind = kind
+        #: which layer of the picture
+        self.slot = slot
+        self._siblings = siblings
+        #: the timestamp offset that agrees with the siblings', taken at the next keyframe
+        self.wanted_offset: int | None = None
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
         self.codec: Codec | None = None
@@ -73,13 +92,16 @@ class Track:
             del self._dropped[:-MAX_DROPPED]
             self._offset -= 1
             return None
+        keyframe = self.kind == "video" and starts_keyframe(codec, payload)
+        if keyframe and self.wanted_offset is not None and not late:
+            self._align(header.timestamp)
         packet = Packet(
             outgoing,
             (header.timestamp + self.timestamp_offset) & 0xFFFFFFFF,
             header.marker,
             payload,
             orientation=orientation,
-            keyframe=self.kind == "video" and starts_keyframe(codec, payload),
+            keyframe=keyframe,
             arrived_s=now_s,
         )
         if codec != self.codec:
@@ -106,9 +128,32 @@ class Track:
     def _continue(self, source: object, header: Header, sequence: int, now_s: float) -> None:
         """Another source takes over: its first packet follows our last, in number and in time."""
         frame = self.clock_rate // (30 if self.kind == "video" else 50)
-        elapsed = 0 if self.newest_s is None else max(frame, int((now_s - self.newest_s) * self.clock_rate))
         self._source = source
         self._offset = self.sequence + 1 - sequence
         self._floor = sequence
         self._dropped.clear()
-        self.timestamp_offset = (self.timestamp + elapsed - header.timestamp) & 0xFFFFFFFF
+        start = self.timestamp
+        if self.newest_s is not None:
+            start += max(frame, int((now_s - self.newest_s) * self.clock_rate))
+        newest = max((each for each in self._siblings if each.newest_s is not None), key=_age, default=self)
+        if newest is not self and newest.newest_s is not None:
+            theirs = newest.timestamp + int((now_s - newest.newest_s) * self.clock_rate)
+            if self.newest_s is None or _ahead(theirs, start) > 0:
+                start = theirs
+        self.wanted_offset = None
+        self.timestamp_offset = (start - header.timestamp) & 0xFFFFFFFF
+
+    def _align(self, timestamp: int) -> None:
+        """Take the offset that agrees with the siblings', unless time would run backwards."""
+        offset, self.wanted_offset = self.wanted_offset, None
+        if offset is not None and _ahead(timestamp + offset, self.timestamp) > 0:
+            self.timestamp_offset = offset
+
+
+def _age(track: Track) -> float:
+    return track.newest_s or 0.0
+
+
+def _ahead(newer: int, older: int) -> int:
+    """Signed distance between two 32-bit timestamps."""
+    return (newer - older + 0x80000000 & 0xFFFFFFFF) - 0x80000000

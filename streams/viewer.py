@@ -8,22 +8,24 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from streams import rtcp, rtp
+from streams import rtcp
+from streams.bandwidth import Path, Report
 from streams.codecs import Codec
 from streams.counters import Counters
-from streams.packet import Rendering
+from streams.flow import Flow, Segment
+from streams.layers import LayerChoice
+from streams.packet import Packet, Rendering
 from streams.peer import Peer
 from streams.sdp import ORIENTATION, Format
 from streams.track import Track
 
-#: a receiver that joins this close to the wrap of the sequence number and loses the first packets would never
-#: authenticate again, for it cannot know that the rollover counter has moved: it starts clear of the wrap
-WRAP_MARGIN = 4096
 #: retransmissions a viewer may have at once, and in a second
 RETRANSMISSION_BURST = 256
 RETRANSMISSIONS_PER_S = 400
 #: the same packet is not sent again sooner
 REPEAT_S = 0.03
+#: a viewer's own estimate of its path counts for so many seconds
+ESTIMATE_S = 3.0
 
 
 class Viewer(Peer):
@@ -36,27 +38,35 @@ class Viewer(Peer):
         *peer: Any,
         tracks: dict[str, Track],
         on_connected: Callable[[Viewer], None],
-        on_keyframe_wanted: Callable[[], None],
+        on_keyframe_wanted: Callable[[Viewer, int], None],
+        on_report: Callable[[Viewer], None],
         **options: Any,
     ) -> None:
         super().__init__(*peer, **options)
         self.segmented = True
         self.packets_sent = self.bytes_sent = self.packets_dropped = 0
-        #: first number sent of each kind; what was before it is nothing to this viewer
-        self.first: dict[str, int] = {}
+        #: what it has been sent, by what :meth:`_flow_key` says
+        self.flows: dict[str | int, Flow] = {}
+        #: which layer of the picture it gets, or waits for; None before it joins
+        self.layer: int | None = None
+        #: the layer it changes to with the next keyframe of that
+        self.wanted_layer: int | None = None
+        self.choice: LayerChoice | None = None
+        self.path = Path()
+        self._estimate: tuple[float, int] | None = None
         self.reports: dict[str, rtcp.ReportBlock] = {}
         self.counters = Counters()
         self._tracks = tracks
         self._on_connected = on_connected
         self._on_keyframe_wanted = on_keyframe_wanted
+        self._on_report = on_report
         self._tag_bytes = 0
-        self._offsets: dict[str, int] = {}
         self._payload_types = _payload_types(tuple(form for each in self.chosen.values() for form in each.formats))
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
         self._rtx_sequence = {kind: secrets.randbelow(1 << 15) for kind in self.chosen}
         self._credit = float(RETRANSMISSION_BURST)
         self._credit_s = time.monotonic()
-        self._repeated: dict[int, float] = {}
+        self._repeated: dict[tuple[int, int], float] = {}
 
     def connected(self, tag_bytes: int) -> None:
         """The handshake is done: join."""
@@ -70,20 +80,41 @@ class Viewer(Peer):
     def codecs_changed(self) -> None:
         """Another codec begins: an end that was told all of them by SDP knows."""
 
-    def starts(self, kind: str, sequence: int) -> None:
-        """Fix the first number this viewer gets of a kind, and the offset that keeps it clear of the wrap."""
-        if kind not in self.first:
-            self.first[kind] = sequence
-            near = 0x10000 - (sequence & 0xFFFF) <= WRAP_MARGIN
-            self._offsets[kind] = 2 * WRAP_MARGIN if near else 0
+    def _flow_key(self, track: Track) -> str | int:
+        """A viewer has one flow of each kind, whichever layer it comes from."""
+        return track.kind
 
-    def rendering(self, codec: Codec) -> Rendering | None:
-        """How packets of a codec look to this viewer, or None when it does not play it."""
-        numbers = self._payload_types.get(codec)
-        if numbers is None or codec.kind not in self._offsets:
+    def _flow_of(self, ssrc: int) -> Flow | None:
+        """The flow an outgoing SSRC names."""
+        kind = next((kind for kind, track in self._tracks.items() if track.ssrc == ssrc), "")
+        return self.flows.get(kind)
+
+    def starts(self, track: Track, sequence: int) -> None:
+        """Fix the first number this viewer gets of a kind."""
+        key = self._flow_key(track)
+        if key not in self.flows:
+            self.flows[key] = Flow(track, sequence)
+
+    def switches(self, track: Track, first: Packet, last: Packet | None) -> None:
+        """Go on with another layer from its packet ``first``, after ``last`` of the layer until now."""
+        self.flows[self._flow_key(track)].switch(track, first, last)
+        self.layer, self.wanted_layer = track.slot, None
+        self.counters.layer_switches += 1
+        self.path.changed()
+
+    def rendering(self, track: Track) -> Rendering | None:
+        """How a track's packets look to this viewer now, or None when it does not get or cannot play them."""
+        flow = self.flows.get(self._flow_key(track))
+        return self._rendering(flow.now) if flow is not None and flow.now.track is track else None
+
+    def _rendering(self, segment: Segment) -> Rendering | None:
+        track, shift = segment.track, segment.shift
+        numbers = self._payload_types.get(track.codec) if track.codec is not None else None
+        if numbers is None:
             return None
-        kind = codec.kind
-        return Rendering(numbers[0], self._orientation_ids[kind], self._offsets[kind], self._tag_bytes)
+        if shift is not None and track.codec is not None and track.codec.name != "VP8":
+            shift = shift._replace(picture=0, base=0)
+        return Rendering(numbers[0], self._orientation_ids[track.kind], segment.offset, self._tag_bytes, shift)
 
     def rtcp_arrived(self, size: int) -> None:
         """Reports, requests for lost packets and for keyframes."""
@@ -96,56 +127,73 @@ class Viewer(Peer):
         self.heard = True
         for message in rtcp.parse(bytes(self.transport.media.buffer.view[:size])):
             if isinstance(message, rtcp.ReportBlock):
-                for kind, track in self._tracks.items():
-                    if message.ssrc == track.ssrc:
-                        self.reports[kind] = message
+                self._reported(message)
             elif isinstance(message, rtcp.Nack):
                 self._nacked(message)
             elif isinstance(message, rtcp.KeyframeRequest):
                 self.counters.keyframes_asked += 1
-                self._on_keyframe_wanted()
+                self._on_keyframe_wanted(self, message.media_ssrc)
+            elif isinstance(message, rtcp.Estimate):
+                self._estimate = time.monotonic(), message.bits_per_s
             else:
                 self.told(message)
 
-    def _nacked(self, nack: rtcp.Nack) -> None:
-        track = next((each for each in self._tracks.values() if each.ssrc == nack.media_ssrc), None)
-        if track is None or track.codec is None or track.kind not in self.first:
+    def _reported(self, block: rtcp.ReportBlock) -> None:
+        kind = next((kind for kind, track in self._tracks.items() if track.ssrc == block.ssrc), None)
+        if kind is None:
             return
-        rendering = self.rendering(track.codec)
-        if rendering is None:
+        self.reports[kind] = block
+        if kind == "video":
+            now_s = time.monotonic()
+            trip = rtcp.round_trip_s(block, rtcp.ntp_of(time.time()))
+            told = self._estimate
+            estimate = told[1] if told is not None and now_s - told[0] < ESTIMATE_S else None
+            if self.path.reported(Report(now_s, self.bytes_sent, block.highest, block.lost, trip, estimate)):
+                self._on_report(self)
+
+    def _nacked(self, nack: rtcp.Nack) -> None:
+        flow = self._flow_of(nack.media_ssrc)
+        if flow is None:
             return
         now_s = time.monotonic()
         self._credit = min(RETRANSMISSION_BURST, self._credit + (now_s - self._credit_s) * RETRANSMISSIONS_PER_S)
         self._credit_s = now_s
         for wire in nack.sequences:
             self.counters.nacks_received += 1
-            self._resend(track, rendering, wire, now_s)
+            self._resend(flow, nack.media_ssrc, wire, now_s)
 
-    def _resend(self, track: Track, rendering: Rendering, wire: int, now_s: float) -> None:
-        sequence = rtp.extend((wire + rendering.sequence_offset) & 0xFFFF, track.sequence)
-        packet = track.ring.get(sequence)
-        oldest = max(self.first[track.kind], track.codec_since)
-        if packet is None or not packet.sent or sequence < oldest:
+    def _resend(self, flow: Flow, ssrc: int, wire: int, now_s: float) -> None:
+        found = flow.find(wire)
+        if found is None:
             return
-        if self._credit < 1 or now_s - self._repeated.get(sequence, -1.0) < REPEAT_S:
+        segment, sequence = found
+        track = segment.track
+        packet = track.ring.get(sequence)
+        rendering = self._rendering(segment)
+        if packet is None or not packet.sent or sequence < track.codec_since or rendering is None:
+            return
+        key = (ssrc, sequence - segment.offset)
+        if self._credit < 1 or now_s - self._repeated.get(key, -1.0) < REPEAT_S:
             self.counters.retransmissions_refused += 1
             return
         if len(self._repeated) > 2 * RETRANSMISSION_BURST:
             self._repeated.clear()
-        self._repeated[sequence] = now_s
+        self._repeated[key] = now_s
         self._credit -= 1
-        retransmission = self._payload_types[track.codec][1] if track.codec is not None else None
-        if retransmission is not None:
-            number = self._rtx_sequence[track.kind]
-            self._rtx_sequence[track.kind] = number + 1
-            plaintext = rendering.retransmission(packet, track.rtx_ssrc, retransmission, number)
-        else:
-            # Without RTX only the very bytes sent before may be sent again.
-            plaintext = rendering.plaintext(packet, track.ssrc)
+        plaintext = self._again(track, rendering, packet, ssrc)
         if self.transport.send_rtp(self.context, plaintext, self.address):
             self.counters.retransmissions_sent += 1
             self.packets_sent += 1
             self.bytes_sent += len(plaintext)
+
+    def _again(self, track: Track, rendering: Rendering, packet: Packet, ssrc: int) -> bytes:
+        """A packet as it is sent again: by RTX, else the very bytes sent before and no others."""
+        retransmission = self._payload_types[track.codec][1] if track.codec is not None else None
+        if retransmission is None:
+            return rendering.plaintext(packet, ssrc)
+        number = self._rtx_sequence[track.kind]
+        self._rtx_sequence[track.kind] = number + 1
+        return rendering.retransmission(packet, self._tracks[track.kind].rtx_ssrc, retransmission, number)
 
     def stats(self, now_s: float) -> dict[str, Any]:
         """What is known of this viewer."""
@@ -163,6 +211,14 @@ class Viewer(Peer):
             "loss": None if video is None else round(video.fraction_lost / 256, 4),
             "packets_lost": None if video is None else video.lost,
             "jitter_ms": None if video is None else round(video.jitter / 90, 1),
+            "round_trip_ms": None if self.path.round_trip_s is None else round(self.path.round_trip_s * 1000, 1),
+            "bits_per_s": self.path.bits_per_s,
+            "estimate_bits_per_s": None if self._estimate is None else self._estimate[1],
+            "path": self.path.verdict().value,
+            "layer": self.layer,
+            "layer_wanted": self.wanted_layer,
+            "layer_limit": None if self.choice is None else self.choice.limit,
+            "layer_switches": self.counters.layer_switches,
         }
 
     def add_to(self, total: Counters) -> None:
@@ -176,6 +232,7 @@ class Viewer(Peer):
         total.nacks_received += mine.nacks_received
         total.retransmissions_sent += mine.retransmissions_sent
         total.retransmissions_refused += mine.retransmissions_refused
+        total.layer_switches += mine.layer_switches
 
 
 @lru_cache(maxsize=64)

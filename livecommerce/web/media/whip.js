@@ -1,7 +1,18 @@
-/** Going live by WHIP: send camera or screen and microphone, VP8 first; tracks can be swapped while live. No DOM. */
+/**
+ * Going live by WHIP: send camera or screen and microphone, VP8 first and in three sizes where the picture is large
+ * enough, so that each viewer gets the one its path carries; tracks can be swapped while live. No DOM.
+ */
 import { MediaPeer } from "./peer.js";
 
 export const MAX_VIDEO_BITRATE = 2_500_000;
+/** The sizes, smallest first as Chromium spends its upload on them; together MAX_VIDEO_BITRATE. */
+export const LAYERS = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_850_000 },
+];
+/** A lower picture is sent in one size: a quarter of it would show nothing. */
+export const MIN_LAYERED_HEIGHT = 640;
 export const MAX_AUDIO_BITRATE = 96_000;
 
 export class WhipPublisher extends MediaPeer {
@@ -17,15 +28,22 @@ export class WhipPublisher extends MediaPeer {
   prepare(pc) {
     this.#last = null;
     for (const kind of ["audio", "video"]) {
-      const track = this.#track(kind);
-      const transceiver = pc.addTransceiver(track ?? kind, {
-        direction: "sendonly",
-        streams: [this.stream],
-        sendEncodings: [{ maxBitrate: kind === "video" ? MAX_VIDEO_BITRATE : MAX_AUDIO_BITRATE }],
-      });
+      const transceiver = this.#add(pc, kind, this.#track(kind));
       this.#senders[kind] = transceiver.sender;
       // Chromium's H264 sends needless keyframes and cannot be decoded everywhere; VP8 can.
       if (kind === "video") preferCodec(transceiver, "video/VP8");
+    }
+  }
+
+  #add(pc, kind, track) {
+    const one = [{ maxBitrate: kind === "video" ? MAX_VIDEO_BITRATE : MAX_AUDIO_BITRATE }];
+    const add = (sendEncodings) =>
+      pc.addTransceiver(track ?? kind, { direction: "sendonly", streams: [this.stream], sendEncodings });
+    if (kind !== "video" || !((track?.getSettings().height ?? 0) >= MIN_LAYERED_HEIGHT)) return add(one);
+    try {
+      return add(LAYERS.map((layer) => ({ ...layer })));
+    } catch {
+      return add(one); // this browser sends one size only
     }
   }
 
@@ -46,8 +64,9 @@ export class WhipPublisher extends MediaPeer {
     for (const entry of report.values()) {
       if (entry.type === "outbound-rtp") {
         now.bytes += entry.bytesSent ?? 0;
-        if (entry.kind !== "video") continue;
-        now.fps = entry.framesPerSecond ?? 0;
+        // Of several sizes the largest that is being sent tells how the picture does.
+        if (entry.kind !== "video" || !entry.framesPerSecond || entry.frameWidth < now.width) continue;
+        now.fps = entry.framesPerSecond;
         now.width = entry.frameWidth ?? 0;
         now.height = entry.frameHeight ?? 0;
         now.limit = entry.qualityLimitationReason ?? "none";

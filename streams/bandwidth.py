@@ -1,0 +1,128 @@
+"""What a viewer's path carries, judged by its own reports: loss, queueing and, where it tells, its estimate. Pure.
+
+Times are arguments. A report counts what the path lost: what came by retransmission is not in it. A hostile viewer can
+only worsen its own picture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+from typing import NamedTuple
+
+#: shares of packets lost: above the first a path carries too much, above the second far too much; below the third well
+BAD_LOSS, WORST_LOSS, GOOD_LOSS = 0.10, 0.30, 0.05
+#: fewer packets than this say nothing about loss
+MIN_PACKETS = 8
+#: a round trip so much longer than the shortest is a queue that fills
+QUEUE_S = 0.4
+#: an estimate below this share of what is sent says that less should be
+REMB_SHARE = 0.7
+#: what a good path has to have shown without a break
+GOOD_WINDOW_S = 3.0
+#: reports remembered: one a second
+MAX_REPORTS = 8
+#: seconds over which the shortest round trip is remembered
+SHORTEST_S = 60.0
+#: a report that comes sooner after the one before is not looked at
+MIN_INTERVAL_S = 0.2
+
+
+class Verdict(StrEnum):
+    """What the newest report says of the path."""
+
+    GOOD = "good"
+    UNSURE = "unsure"
+    BAD = "bad"
+    #: so bad that one report is enough
+    WORST = "worst"
+
+
+class Report(NamedTuple):
+    """One receiver report of a picture, and what had been sent when it came."""
+
+    at_s: float
+    bytes_sent: int
+    #: highest number received, wraps counted by the receiver
+    highest: int
+    lost: int
+    #: None while the viewer echoes no report of ours
+    round_trip_s: float | None
+    #: bits a second the viewer estimates, when it told in the last seconds
+    estimate: int | None
+
+
+class Path:
+    """The newest reports of one viewer."""
+
+    __slots__ = ("_reports", "_shortest", "_shortest_s")
+
+    def __init__(self) -> None:
+        self._reports: deque[Report] = deque(maxlen=MAX_REPORTS)
+        self._shortest: float | None = None
+        self._shortest_s = 0.0
+
+    def reported(self, report: Report) -> bool:
+        """Note a report; whether it is one to judge by."""
+        if self._reports and report.at_s - self._reports[-1].at_s < MIN_INTERVAL_S:
+            return False
+        if self._reports and not 0 <= report.highest - self._reports[-1].highest < 1 << 15:
+            self._reports.clear()  # another count begins, or nonsense
+        self._reports.append(report)
+        trip = report.round_trip_s
+        old = self._shortest is None or report.at_s - self._shortest_s > SHORTEST_S
+        if trip is not None and (old or trip <= (self._shortest or 0.0)):
+            self._shortest, self._shortest_s = trip, report.at_s
+        return True
+
+    def changed(self) -> None:
+        """Another layer is sent from now on: what was reported of the last one says nothing about it."""
+        newest = self._reports[-1] if self._reports else None
+        self._reports.clear()
+        if newest is not None:
+            self._reports.append(newest)
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """The newest round trip."""
+        return self._reports[-1].round_trip_s if self._reports else None
+
+    @property
+    def bits_per_s(self) -> int | None:
+        """What arrived between the two newest reports, by what was sent and what was lost."""
+        if len(self._reports) < 2:
+            return None
+        before, now = self._reports[-2], self._reports[-1]
+        received = max(0, now.bytes_sent - before.bytes_sent) * (1 - _loss(before, now)[0])
+        return round(received * 8 / (now.at_s - before.at_s))
+
+    def verdict(self) -> Verdict:
+        """What the newest reports say together."""
+        if len(self._reports) < 2:
+            return Verdict.UNSURE
+        before, now = self._reports[-2], self._reports[-1]
+        loss, expected = _loss(before, now)
+        if expected >= MIN_PACKETS and loss > BAD_LOSS:
+            return Verdict.WORST if loss > WORST_LOSS else Verdict.BAD
+        if self._queueing(now) or self._told_less(before, now):
+            return Verdict.BAD
+        began = next((each for each in reversed(self._reports) if now.at_s - each.at_s >= GOOD_WINDOW_S), None)
+        if began is None or _loss(began, now)[0] > GOOD_LOSS:
+            return Verdict.UNSURE
+        return Verdict.GOOD
+
+    def _queueing(self, now: Report) -> bool:
+        trip, shortest = now.round_trip_s, self._shortest
+        return trip is not None and shortest is not None and trip - shortest > QUEUE_S
+
+    def _told_less(self, before: Report, now: Report) -> bool:
+        sent = (now.bytes_sent - before.bytes_sent) * 8 / (now.at_s - before.at_s)
+        return now.estimate is not None and now.estimate < REMB_SHARE * sent
+
+
+def _loss(before: Report, now: Report) -> tuple[float, int]:
+    """The share lost between two reports, and how many packets it is of."""
+    expected = now.highest - before.highest
+    if expected <= 0:
+        return 0.0, 0
+    return min(1.0, max(0, now.lost - before.lost) / expected), expected

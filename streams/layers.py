@@ -1,0 +1,168 @@
+"""Which layer of a simulcast picture a viewer gets: the highest that its path carries. Pure; seconds are arguments.
+
+    free ──worse──► limited ──better──► trial ──proven──► limited, or free where the limit is gone
+                       ▲                  │
+                       └──────worse───────┘   a step up that failed: the next is tried after twice the time
+
+Layers are numbered by **rank**: 0 is the smallest picture. What a viewer is limited to is a rank and not a layer, so
+that a host whose top layer comes and goes (Chromium drops it when the upload or the processor is short) moves only
+those who see it, and they return with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from streams.bandwidth import Verdict
+
+#: layers a host may send
+MAX_LAYERS = 3
+#: bad reports in a row before a viewer steps down; one is enough where most is lost
+BAD_REPORTS = 2
+#: seconds after a step in which reports still tell of what was before
+SETTLE_S = 1.5
+#: seconds a path has to be good before the next step up, and at most after failures
+HOLD_S = 3.0
+MAX_HOLD_S = 48.0
+#: seconds a step up has to last to count as proven
+TRIAL_S = 4.0
+#: share of what arrived that a layer may need when a viewer steps down to it
+HEADROOM = 0.9
+
+
+class Layer(NamedTuple):
+    """One layer as far as the choice needs it."""
+
+    #: its place in the host's offer: no order at all
+    slot: int
+    #: width times height of its newest keyframe
+    pixels: int
+    bits_per_s: int
+    #: packets arrive
+    active: bool
+
+
+def ranked(layers: Sequence[Layer]) -> list[Layer]:
+    """Smallest first: by the size of the picture, then by bits a second; names and places tell nothing."""
+    return sorted(layers, key=lambda each: (each.pixels, each.bits_per_s, each.slot))
+
+
+def choose(order: Sequence[Layer], limit: int | None) -> Layer | None:
+    """The highest layer that flows and is within the limit, else the lowest that flows; ``order`` as ranked."""
+    flowing = [(rank, layer) for rank, layer in enumerate(order) if layer.active]
+    if not flowing:
+        return None
+    within = [layer for rank, layer in flowing if limit is None or rank <= limit]
+    return within[-1] if within else flowing[0][1]
+
+
+def fitting(order: Sequence[Layer], bits_per_s: int | None) -> int:
+    """The highest rank whose bits fit into what arrives; the lowest where none does, or nothing is known."""
+    if bits_per_s is None:
+        return len(order) - 1
+    fits = [rank for rank, layer in enumerate(order) if layer.active and layer.bits_per_s <= HEADROOM * bits_per_s]
+    return max(fits, default=0)
+
+
+class Phase(StrEnum):
+    """How free a viewer is."""
+
+    FREE = "free"
+    LIMITED = "limited"
+    TRIAL = "trial"
+
+
+class Sign(StrEnum):
+    """What the path's reports add up to."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    PROVEN = "proven"
+
+
+class Step(StrEnum):
+    """What to do."""
+
+    DOWN = "down"
+    UP = "up"
+    #: down, and wait longer before the next step up
+    FALL_BACK = "fall back"
+    KEEP = "keep"
+
+
+_STEPS: dict[tuple[Phase, Sign], tuple[Phase, Step]] = {
+    (Phase.FREE, Sign.WORSE): (Phase.LIMITED, Step.DOWN),
+    (Phase.LIMITED, Sign.WORSE): (Phase.LIMITED, Step.DOWN),
+    (Phase.LIMITED, Sign.BETTER): (Phase.TRIAL, Step.UP),
+    (Phase.TRIAL, Sign.WORSE): (Phase.LIMITED, Step.FALL_BACK),
+    (Phase.TRIAL, Sign.PROVEN): (Phase.LIMITED, Step.KEEP),
+}
+
+
+def step(phase: Phase, sign: Sign) -> tuple[Phase, Step]:
+    """The next phase and what to do; what is not in the table changes nothing."""
+    return _STEPS.get((phase, sign), (phase, Step.KEEP))
+
+
+class LayerChoice:
+    """One viewer's limit, moved by what its reports say."""
+
+    __slots__ = ("_bad", "_good_since_s", "_settled_s", "_stepped_s", "hold_s", "limit", "phase")
+
+    def __init__(self) -> None:
+        self.phase = Phase.FREE
+        #: the highest rank it may get; None is no limit
+        self.limit: int | None = None
+        #: seconds the path has to be good before the next step up
+        self.hold_s = HOLD_S
+        self._bad = 0
+        self._good_since_s: float | None = None
+        self._settled_s = self._stepped_s = 0.0
+
+    def judge(self, verdict: Verdict, now_s: float, *, rank: int, top: int, fits: int) -> bool:
+        """Note a verdict on a viewer that gets ``rank`` of ``top``; whether its limit has changed.
+
+        ``fits`` is the highest rank that what arrives has room for (:func:`fitting`).
+        """
+        if now_s < self._settled_s:
+            return False
+        sign = self._sign(verdict, now_s)
+        if sign is None or (sign is Sign.WORSE and rank == 0):
+            return False
+        self.phase, what = step(self.phase, sign)
+        if what is Step.KEEP:
+            self._proven(top)
+            return False
+        self._move(what, rank, top, fits)
+        self._bad, self._good_since_s = 0, None
+        self._stepped_s, self._settled_s = now_s, now_s + SETTLE_S
+        return True
+
+    def _sign(self, verdict: Verdict, now_s: float) -> Sign | None:
+        if verdict in (Verdict.BAD, Verdict.WORST):
+            self._good_since_s = None
+            self._bad += BAD_REPORTS if verdict is Verdict.WORST else 1
+            return Sign.WORSE if self._bad >= BAD_REPORTS else None
+        self._bad = 0
+        if self.phase is Phase.TRIAL and now_s - self._stepped_s >= TRIAL_S:
+            return Sign.PROVEN
+        if verdict is Verdict.UNSURE:
+            self._good_since_s = None
+            return None
+        if self._good_since_s is None:
+            self._good_since_s = now_s
+        return Sign.BETTER if self.phase is Phase.LIMITED and now_s - self._good_since_s >= self.hold_s else None
+
+    def _move(self, what: Step, rank: int, top: int, fits: int) -> None:
+        if what is Step.UP:
+            self.limit = min(top, (self.limit if self.limit is not None else top) + 1)
+            return
+        self.limit = max(0, min(rank - 1, fits))
+        self.hold_s = min(MAX_HOLD_S, 2 * self.hold_s) if what is Step.FALL_BACK else HOLD_S
+
+    def _proven(self, top: int) -> None:
+        """A step up has lasted: at the top there is no limit any more, and no failure to remember."""
+        if self.phase is Phase.LIMITED and self.limit is not None and self.limit >= top:
+            self.phase, self.limit, self.hold_s = Phase.FREE, None, HOLD_S

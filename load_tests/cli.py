@@ -12,6 +12,7 @@ from load_tests.own_server import ServerError
 #: name -> module:attribute of its click command, in the order of the help
 COMMANDS: dict[str, str] = {
     "flash-sale": "load_tests.commands:flash_sale",
+    "deal-timers": "load_tests.deal_timers:main",
     "rooms": "load_tests.rooms_cli:rooms",
     "viewers": "load_tests.viewers:main",
     "startup": "load_tests.commands:startup",

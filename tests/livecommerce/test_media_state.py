@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -17,13 +17,7 @@ from livecommerce.scripting import ScriptRunner
 from livecommerce.workers import WorkerDirectory
 from streams.models import Host, Origin, StreamState
 from streams.service import StreamService
-
-
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        await asyncio.sleep(0.01)
+from tests.livecommerce.rooms import eventually
 
 
 @pytest.fixture
@@ -130,7 +124,7 @@ async def test_media_of_an_ended_stream_is_ended_too(streams: StreamService, mon
     await reporter.media_started(stream_id, "w1.a")
     await state_is(streams, stream_id, StreamState.LIVE)
     await streams.end(stream_id)
-    await until(lambda: ended == [stream_id])
+    await eventually(lambda: ended == [stream_id])
     await reporter.aclose()
     assert ended == [stream_id]
 

@@ -25,6 +25,7 @@ from livecommerce import addresses, worker
 from livecommerce.settings import Settings, SettingsError
 from livecommerce.worker_spec import WorkerSpec
 from tests.api import Api
+from tests.livecommerce.rooms import eventually
 from tests.running import free_port, running_server
 
 
@@ -143,7 +144,7 @@ def test_https_is_served_with_the_given_certificate(tmp_path: Path) -> None:
 
 async def test_metrics_cover_all_workers_whichever_answers(tmp_path: Path) -> None:
     with running_server(tmp_path, "--workers", "2") as server:
-        await until(lambda: "/studio" in server.output(), within_s=60)
+        await eventually(lambda: "/studio" in server.output(), "the server is ready", timeout_s=60)
         workers = [p for p in psutil.Process(server.process.pid).children() if "livecommerce.worker" in p.cmdline()]
         private = [c.laddr.port for w in workers for c in w.net_connections() if c.status == psutil.CONN_LISTEN]
         ports = sorted(set(private) - {int(server.url.rpartition(":")[2])})

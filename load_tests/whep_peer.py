@@ -116,7 +116,7 @@ class WebRtcPeer:
     async def connect(self, http: aiohttp.ClientSession, url: str, token: str, *, seconds: float = 20.0) -> None:
         """POST the offer and bring the transport up; raises PeerFailed."""
         headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        offer = make_offer(self.direction, self.ufrag, self.password, self.shared.fingerprint, self.ssrcs)
+        offer = self.offer()
         self.asked_s = time.monotonic()
         async with http.post(url, data=offer.encode(), headers=headers) as answer:
             sdp = await answer.text()
@@ -149,6 +149,10 @@ class WebRtcPeer:
             dtls.tick()
             await asyncio.wait([self._connected], timeout=0.05)
         await self._connected
+
+    def offer(self) -> str:
+        """What is offered; another kind of peer says something else."""
+        return make_offer(self.direction, self.ufrag, self.password, self.shared.fingerprint, self.ssrcs)
 
     async def leave(self, http: aiohttp.ClientSession, token: str) -> None:
         """DELETE the session and close."""

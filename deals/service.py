@@ -90,6 +90,7 @@ class DealService:
     async def aclose(self) -> None:
         """Let claims under way end, stop everything; safe to call twice."""
         await self._lanes.aclose()
+        await self.tickets.aclose()
         await self._board.aclose()
         await self._ticker.aclose()
         await self._cashier.aclose()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from deals import keys
 from deals.checks import check_deal, check_user
 from deals.errors import Closed, IllegalState, NotOpen, TicketInvalid, TicketRequired
-from deals.models import DealState
+from deals.models import Deal, DealState
 from deals.store import Store
 from deals.ticket import EARLY_MS, Ticket, is_good, issue
 
@@ -23,6 +24,7 @@ class TicketDesk:
         self._key = key
         self._now_ms = now_ms
         self._ticketed: dict[tuple[str, str], bool] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[Deal]] = {}
 
     async def issue(self, stream_id: str, deal_id: str, *, buyer_id: str) -> Ticket:
         """A ticket, from :data:`EARLY_MS` before the opening until the end.
@@ -48,12 +50,10 @@ class TicketDesk:
     async def check(self, stream_id: str, deal_id: str, user_id: str, key: str, ticket: str | None) -> None:
         """Raise TicketRequired or TicketInvalid, DealNotFound; a key that was accepted before needs no ticket."""
         where = (stream_id, deal_id)
-        if where not in self._ticketed:
-            # It never changes, so it is asked once a worker.
-            self._ticketed[where] = (await self._store.deal(stream_id, deal_id)).ticketed
-            if len(self._ticketed) > MOST_KNOWN:
-                del self._ticketed[next(iter(self._ticketed))]
-        if not self._ticketed.get(where, True):
+        ticketed = self._ticketed.get(where)
+        if ticketed is None:
+            ticketed = await self._ask(where)
+        if not ticketed:
             return
         if ticket is not None and is_good(self._key, ticket, user_id, stream_id, deal_id, now_ms=self._now_ms()):
             return
@@ -63,3 +63,27 @@ class TicketDesk:
         if ticket is None:
             raise TicketRequired("A claim of this deal needs a ticket; fetch one.")
         raise TicketInvalid("This ticket is not yours, not for this deal, or has expired; fetch another.")
+
+    async def aclose(self) -> None:
+        """Stop asking; safe to call twice."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    def _answered(self, where: tuple[str, str], task: asyncio.Task[Deal]) -> None:
+        del self._asking[where]
+        if not task.cancelled():
+            task.exception()  # seen, though all who asked may have left
+
+    async def _ask(self, where: tuple[str, str]) -> bool:
+        """Whether a deal wants tickets. It never changes; all who claim in the first moment share one question."""
+        task = self._asking.get(where)
+        if task is None:
+            task = self._asking[where] = asyncio.create_task(self._store.deal(*where), name=f"ticketed-{where[1]}")
+            task.add_done_callback(lambda done: self._answered(where, done))
+        # One who leaves does not take the answer from the others.
+        ticketed = self._ticketed[where] = (await asyncio.shield(task)).ticketed
+        if len(self._ticketed) > MOST_KNOWN:
+            del self._ticketed[next(iter(self._ticketed))]
+        return ticketed

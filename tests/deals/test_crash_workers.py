@@ -15,8 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from deals.errors import LimitReached, SoldOut
-from deals.models import Buyer, Deal
-from deals.payments import SimulatedPayments
+from deals.models import Buyer, Deal, OrderState
+from deals.payments import PaymentStatus, SimulatedPayments
 from deals.reconcile import reconcile
 from deals.service import DealService
 from livecommerce.ids import new_id
@@ -131,6 +131,9 @@ async def _judge(
     for order_id in placed:
         captures = await client.hget(SimulatedPayments.books(order_id), "captures")
         assert captures in (None, b"1")
+        # Paid is what the provider says, also where only a webhook said so.
+        if (await service.order(order_id)).state is OrderState.PAID:
+            assert await SimulatedPayments(client, development=True).status(order_id) is PaymentStatus.CAPTURED
     assert (await reconcile(service._store, deal.stream_id))[1] == []
     await check_books(service, deal)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -133,6 +135,26 @@ async def test_a_deal_without_tickets_gives_none_and_asks_for_none(service: Deal
     for wrong in ("nothing", "bad.id"):
         with pytest.raises(DealNotFound):
             await service.tickets.issue(stream_id, wrong, buyer_id="ann")
+
+
+async def test_the_first_crowd_asks_once_whether_tickets_are_wanted(
+    service: DealService, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal = await open_deal(service, stream_id, stock=500)
+    asked = 0
+    read = service._store.deal
+
+    async def counting(*where: str) -> Deal:
+        nonlocal asked
+        asked += 1
+        return await read(*where)
+
+    monkeypatch.setattr(service._store, "deal", counting)
+    crowd = [asyncio.create_task(claim(service, deal, number)) for number in range(100)]
+    await asyncio.sleep(0)
+    crowd[0].cancel()  # who leaves first takes nothing from the others
+    orders = await asyncio.gather(*crowd, return_exceptions=True)
+    assert (asked, sum(isinstance(order, Order) for order in orders)) == (1, 99)
 
 
 async def test_without_a_ticket_nobody_learns_that_all_is_sold(service: DealService, stream_id: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from load_tests.options import common_options, options_of
 from load_tests.report import Report
+from load_tests.session import finish
 
 json_option = click.option(
     "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON, too."
@@ -56,34 +58,40 @@ def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_p
 
 @click.command("flash-sale")
 @click.option("--buyers", default=2000, show_default=True, type=click.IntRange(1, 50_000), help="Concurrent buyers.")
-@click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock (K).")
-@click.option("--claims", default=3, show_default=True, type=click.IntRange(1, 1000), help="Claims of each buyer.")
+@click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock.")
+@click.option("--claims", default=3, show_default=True, type=click.IntRange(1, 10_000), help="Claims of each buyer.")
+@click.option("--limit", default=1, show_default=True, type=click.IntRange(1, 50), help="Units a buyer may have.")
 @click.option(
     "--over", type=click.Choice(["both", "websocket", "http"]), default="both", show_default=True, help="The way in."
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0.1),
-    help="Open loop: so many claims a second, whatever the answers take, timed from when they were due. Without it "
-    "each buyer claims again when answered (closed loop).",
-)
 @click.option("--connections", default=200, show_default=True, type=click.IntRange(1, 10_000), help="HTTP connections.")
-@click.option("--workers", default=1, show_default=True, help="Worker processes of our own server.")
-@click.option("--seed", default=1, show_default=True, help="Random seed: order of buyers and ways in.")
-@click.option("--url", help="Hammer this server instead of our own; --secret must be its secret.")
-@click.option("--secret", envvar="LIVECOMMERCE_SECRET", help="Signs the buyers' tokens at --url.")
-@json_option
-def flash_sale(json_path: Path | None, **options: Any) -> None:
+@click.option(
+    "--in-flight",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Claims a buyer sends without waiting for an answer (closed loop).",
+)
+@click.option(
+    "--replay",
+    default=0.02,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of accepted claims sent once more under the same key.",
+)
+@click.option("--floor/--no-floor", default=True, help="Also measure the bare script calls, before the sale.")
+@common_options
+def flash_sale(**values: Any) -> None:
     """Many buyers, few units: who gets one, how fast, and whether every promise was kept.
 
     All buyers claim one unit at once (or at --rate), each under an idempotency key of its own, then again under new
-    keys. Meanwhile the stock's sum is sampled; afterwards the deal, the journal and every accepted key are read back.
+    keys. Meanwhile the stock's sum is sampled and its events are followed; some claims come before the opening and
+    after the end; then the deal, the journal and every accepted key are read back and the history is checked.
     """
     from load_tests.flash_sale import Plan, measure
 
-    if options["url"] and not options["secret"]:
-        raise click.UsageError("--url needs --secret: the buyers' tokens are signed with it")
-    _finish(measure(Plan(**options)), json_path)
+    options = options_of(values)
+    finish(measure(Plan(**values), options), options)
 
 
 def _finish(report: Report, json_path: Path | None) -> None:

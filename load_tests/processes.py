@@ -191,6 +191,7 @@ class Generators:
                 for result in self._results:
                     if result.done():
                         everybody.cancel()
+                        await asyncio.gather(everybody, return_exceptions=True)
                         result.result()  # raises where it failed
                         raise GeneratorFailed("a generator ended before it was ready")
                 await asyncio.wait([everybody, *self._results], return_when=asyncio.FIRST_COMPLETED)

@@ -97,7 +97,7 @@ class Run:
         self.report.figures[name] = Figure(value, unit, better, note)
 
     def floor(self, name: str, value: float, floor: float, unit: str, what: str, *, better: Better = "lower") -> None:
-        """A cost or a rate beside the bare floor measured in the same run, and their ratio (above 1: slower, dearer)."""
+        """A cost or a rate beside the bare floor measured in the same run, and their ratio (above 1: worse)."""
         self.report.figures.setdefault(name, Figure(value, unit, better))
         self.figure(f"floor: {what}", floor, unit)
         if floor and value:

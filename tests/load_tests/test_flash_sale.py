@@ -1,199 +1,194 @@
-"""The flash sale: it passes on a right server, and each of its checks fails on a wrong one."""
+"""The flash sale whole, on a real server; and its ways in against a server that misbehaves."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from aiohttp import web
 
-from livecommerce.client import Unreachable
-from load_tests.buyers import Attempt
-from load_tests.flash_sale import Plan, _arrivals, _verify, measure
+from load_tests.arrivals import Pace
+from load_tests.buyers import HttpWay, Refused, SocketWay, claim_template
+from load_tests.claim_floor import measure_floor
+from load_tests.flash_sale import Plan, measure
 from load_tests.own_server import ServerError, own_server
-from load_tests.report import Report
-from load_tests.stock_watch import StockWatch
+from load_tests.processes import GeneratorFailed
+from load_tests.report import Figure, Report
+from load_tests.run import Options
 
-PLAN = Plan(buyers=4, units=2, claims=1, over="http", connections=2, workers=1, seed=1)
-
-
-class History:
-    """What buyers were told, and what the server says afterwards: whole, until a test doctors it."""
-
-    def __init__(self) -> None:
-        self.attempts = [
-            Attempt("http", buyer, f"k{buyer}", outcome, order, 0.0, 1.0)
-            for buyer, outcome, order in ((1, "accepted", "o1"), (2, "accepted", "o2"), (3, "sold_out", None))
-        ]
-        self.claimed = ["o1", "o2"]
-        self.counts = {"left": 0, "held": 2, "sold": 0}
-        self.orders = {"k1": "o1", "k2": "o2"}
-
-    async def deal(self, _stream_id: str, _deal_id: str) -> dict[str, int]:
-        return self.counts
-
-    async def journal(self, _stream_id: str, *, after: str | None = None) -> dict[str, Any]:
-        number = int(after or 0)
-        entry = {"what": "claimed", "order": {"id": self.claimed[number]}}
-        more = str(number + 1) if number + 1 < len(self.claimed) else None
-        return {"items": [entry, {"what": "paying", "order": entry["order"]}], "next": more}
-
-    def way(self, buyer: int) -> Any:
-        history = self
-
-        class Again:
-            def __init__(self) -> None:
-                self.buyer = buyer
-
-            async def attempt(self, key: str) -> Attempt:
-                return Attempt("http", buyer, key, "accepted", history.orders[key], 0.0, 1.0)
-
-        return Again()
+PLAN = Plan(buyers=60, units=7, claims=2, over="both", connections=20, floor=False)
+QUIET = Options(quiet=True, seed=3)
 
 
-async def verdict(history: History) -> dict[str, bool]:
-    report = Report("flash-sale", {})
-    ways = [history.way(buyer) for buyer in range(1, 5)]
-    await _verify(PLAN, history, "s", "d", ways, history.attempts, report)  # type: ignore[arg-type]
-    return {check.name: check.passed for check in report.checks}
+def value(report: Report, name: str) -> float:
+    figure = report.figures[name]
+    assert isinstance(figure, Figure)
+    return figure.value
 
 
-async def test_a_whole_history_passes() -> None:
-    assert all((await verdict(History())).values())
-
-
-def oversell(history: History) -> None:
-    history.attempts.append(Attempt("http", 4, "k4", "accepted", "o4", 0.0, 1.0))
-    history.orders["k4"] = "o4"
-
-
-def sell_one_order_twice(history: History) -> None:
-    history.attempts.append(Attempt("http", 4, "k4", "accepted", "o2", 0.0, 1.0))
-    history.orders["k4"] = "o2"
-
-
-def sell_two_to_one(history: History) -> None:
-    history.attempts[1] = Attempt("http", 1, "k2", "accepted", "o2", 0.0, 1.0)
-
-
-def lose_a_unit(history: History) -> None:
-    history.counts["held"] = 1
-
-
-def forget_an_entry(history: History) -> None:
-    history.claimed.remove("o1")
-
-
-def write_an_entry_twice(history: History) -> None:
-    history.claimed.append("o1")
-
-
-def forget_a_key(history: History) -> None:
-    history.orders["k1"] = "o9"
-
-
-def stumble(history: History) -> None:
-    history.attempts.append(Attempt("http", 4, "k4", "internal", None, 0.0, 1.0))
-
-
-@pytest.mark.parametrize(
-    ("doctor", "check"),
-    [
-        (oversell, "exactly 2 orders"),
-        (sell_one_order_twice, "one order for each accepted key"),
-        (sell_two_to_one, "one order for each buyer at most"),
-        (lose_a_unit, "the deal's counts add up"),
-        (forget_an_entry, "the journal has these orders and no other"),
-        (write_an_entry_twice, "the journal has these orders and no other"),
-        (forget_a_key, "each accepted key asked again finds its order"),
-        (stumble, "no other answer than yes, sold out, or over the limit"),
-    ],
-)
-async def test_each_check_fails_on_a_doctored_history(doctor: Callable[[History], None], check: str) -> None:
-    history = History()
-    doctor(history)
-    assert (await verdict(history))[check] is False
-
-
-def test_a_sale_on_a_real_server_keeps_every_promise() -> None:
-    report = measure(Plan(buyers=60, units=7, claims=2, over="both", connections=20, workers=1, seed=3))
+def test_a_rush_on_a_real_server_keeps_every_promise() -> None:
+    report = measure(replace(PLAN, replay=1.0), replace(QUIET, workers=2, generators=2))
     assert report.passed, report.checks
-    assert report.settings["durable"] is True
+    assert report.server["durable"] is True
+    assert value(report, "of these durable") == value(report, "accepted") > 0
+    assert report.codes["websocket"]["accepted"] + report.codes["http"]["accepted"] == 14  # each one once more
+    assert report.curves[0].points[-1][1] == 0
+    assert {"worker 1", "worker 2", "valkey", "supervisor"} <= set(report.timeline[-1]["cpu"])
+    for cost in ("server CPU a claim", "Valkey's CPU a claim", "generator's CPU a claim"):
+        assert value(report, cost) > 0
 
 
-def test_an_open_loop_keeps_its_promises_too() -> None:
-    plan = Plan(buyers=30, units=7, claims=2, over="both", connections=20, workers=1, seed=3, rate=400)
-    report = measure(plan)
+def test_an_open_loop_of_few_buyers_leaves_units_over() -> None:
+    plan = Plan(buyers=5, units=9, claims=2, over="both", connections=5, floor=False)
+    report = measure(plan, replace(QUIET, pace=Pace(50, 200, 0.1)))
     assert report.passed, report.checks
-    assert str(report.figures["claims answered"]).startswith("60 in")
-    assert report.settings["loop"] == "open, 400 claims/s"
+    assert report.curves[0].points[-1][1] == 4
+    assert report.settings["loop"] == "open, 50 to 200/s in 0.1 s"
 
 
-async def test_an_open_loop_waits_for_no_answer_and_counts_the_wait() -> None:
-    """Given a server that answers nobody before all have asked, then all have asked, and lateness is in the times."""
-    asked: list[float | None] = []
-    everybody = asyncio.Event()
-
-    class Slow:
-        buyer = 1
-
-        async def attempt(self, key: str, due_s: float | None = None) -> Attempt:
-            asked.append(due_s)
-            if len(asked) == 4:
-                everybody.set()
-            await everybody.wait()
-            assert due_s is not None
-            return Attempt("http", 1, key, "sold_out", None, due_s, time.monotonic())
-
-    attempts = await _arrivals(replace(PLAN, buyers=2, claims=2, rate=100), [Slow(), Slow()])  # type: ignore[list-item]
-    assert len({a.key for a in attempts}) == 4
-    dues = [due for due in asked if due is not None]
-    assert dues == pytest.approx([dues[0] + n / 100 for n in range(4)])
-    assert attempts[0].took_ms >= 30
-
-
-class Deal:
-    """A deal whose counts are read from a list, the last again and again; ``None`` is no answer."""
-
-    def __init__(self, *counts: tuple[int, int, int] | None) -> None:
-        self.counts = list(counts)
-        self.read = asyncio.Event()
-
-    async def deal(self, _stream_id: str, _deal_id: str) -> dict[str, int]:
-        counts = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
-        if len(self.counts) == 1:
-            self.read.set()
-        if counts is None:
-            raise Unreachable("gone")
-        return dict(zip(("left", "held", "sold"), counts, strict=True)) | {"stock": 3}
-
-
-@pytest.mark.parametrize(
-    ("counts", "passed"),
-    [
-        ([(3, 0, 0), (1, 1, 1), (0, 0, 3)], True),
-        ([(3, 0, 0), None, (0, 0, 3)], True),
-        ([(3, 0, 0), (2, 2, 0), (0, 0, 3)], False),
-        ([(3, 0, 0), (-1, 4, 0), (0, 0, 3)], False),
-        ([None, None], False),
-    ],
-)
-async def test_the_stock_is_judged_at_every_sample(counts: list[tuple[int, int, int] | None], passed: bool) -> None:
-    deal, report = Deal(*counts), Report("flash-sale", {})
-    async with StockWatch(deal, "s", "d") as stock, asyncio.timeout(10):  # type: ignore[arg-type]
-        await deal.read.wait()
-    stock.judge(report)
-    assert [check.passed for check in report.checks] == [passed]
-
-
-def test_fewer_buyers_than_units_all_buy() -> None:
-    report = measure(Plan(buyers=5, units=9, claims=2, over="http", connections=5, workers=1, seed=3))
-    assert report.passed, report.checks
+async def test_the_floors_are_rates() -> None:
+    floor = await measure_floor(300, 300)
+    assert floor.lane_per_s > 0
+    assert floor.bare_per_s > 0
+    assert floor.bare_valkey_us > 0
 
 
 def test_a_server_that_does_not_start_says_why() -> None:
     with pytest.raises(ServerError, match="option"), own_server("--nonsense"):
         pytest.fail("it started")
+
+
+def test_a_secret_that_is_not_the_servers_is_said_in_words() -> None:
+    with own_server() as server, pytest.raises(Exception, match="token") as caught:
+        measure(PLAN, replace(QUIET, url=server.url, secret="x" * 40))
+    assert not isinstance(caught.value, GeneratorFailed)
+
+
+@asynccontextmanager
+async def a_server(*routes: web.RouteDef) -> AsyncIterator[tuple[str, int]]:
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][:2]
+    finally:
+        await runner.cleanup()
+
+
+class Told:
+    """What became of claims, and when all are known."""
+
+    def __init__(self, count: int) -> None:
+        self.answers: dict[int, tuple[str, str | None]] = {}
+        self._left = count
+        self.all = asyncio.Event()
+
+    def __call__(self, row: int, outcome: str, order_id: str | None, _now_s: float) -> None:
+        self.answers[row] = outcome, order_id
+        self._left -= 1
+        if not self._left:
+            self.all.set()
+
+
+async def _talk(request: web.Request) -> web.WebSocketResponse:
+    """Joins; then answers a claim in pieces, one among events, one not at all."""
+    socket = web.WebSocketResponse(protocols=("livecommerce.v1.json",))
+    await socket.prepare(request)
+    assert (await socket.receive_json())["do"] == "join"
+    await socket.send_str('[{"re":1,"ok":{}},{"offset":1,"type":"viewers","data":{}}]')
+    first, second, third = [await socket.receive_json() for _ in range(3)]
+    assert first["key"] == "0-00000000"
+    assert len({m["id"] for m in (first, second, third)}) == 3
+    assert request.transport is not None
+    whole = b'{"re":%d,"ok":{"order":{"id":"s.d.r","units":1}}}' % first["id"]
+    frame = bytes([0x81, 126]) + len(whole).to_bytes(2, "big") + whole
+    for part in (frame[:3], frame[3:20], frame[20:]):
+        request.transport.write(part)
+        await asyncio.sleep(0)
+    refusal = f'{{"re":{second["id"]},"err":{{"code":"sold_out","message":"x","temporary":false}}}}'
+    await socket.send_str('[{"offset":2,"type":"chat.message","data":{"text":"hi"}},' + refusal + "]")
+    await socket.ping()
+    request.transport.close()
+    return socket
+
+
+async def test_answers_in_pieces_among_events_and_none_at_all_are_each_told() -> None:
+    told = Told(3)
+    async with a_server(web.get("/ws", _talk)) as address:
+        way = SocketWay(address, "/ws", ["t"], claim_template("d", 0), told)
+        await way.enter()
+        for row in range(3):
+            way.claim(0, row, row)
+        async with asyncio.timeout(10):
+            await told.all.wait()
+        assert told.answers == {0: ("accepted", "s.d.r"), 1: ("sold_out", None), 2: ("no answer", None)}
+        assert way.lost == 1
+        way.claim(0, 3, 3)
+        assert told.answers[3] == ("no answer", None)
+        way.close()
+
+
+async def _refuse(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(protocols=("livecommerce.v1.json",))
+    await socket.prepare(request)
+    await socket.receive()
+    await socket.send_str('{"re":1,"err":{"code":"token_invalid","message":"x","temporary":false}}')
+    await socket.close(code=3500)
+    return socket
+
+
+async def test_a_buyer_who_is_not_let_in_says_why() -> None:
+    async with a_server(web.get("/ws", _refuse)) as address:
+        with pytest.raises(Refused, match="token_invalid"):
+            await SocketWay(address, "/ws", ["t"], claim_template("d", 0), Told(0)).enter()
+        with pytest.raises(Refused, match="404"):
+            await SocketWay(address, "/none", ["t"], claim_template("d", 0), Told(0)).enter()
+
+
+def compact(body: dict[str, object], status: int) -> web.Response:
+    """As our server writes JSON."""
+    return web.Response(text=json.dumps(body, separators=(",", ":")), status=status, content_type="application/json")
+
+
+async def _buy(request: web.Request) -> web.Response:
+    key = request.headers["Idempotency-Key"]
+    assert await request.json() == {"units": 1}
+    match int(key.rpartition("-")[2]):
+        case 0:
+            return compact({"id": "s.d.r", "units": 1}, status=201)
+        case 1:
+            return compact({"type": "x", "status": 409, "code": "sold_out"}, status=409)
+        case 2:
+            return compact({"state": "processing"}, status=202)
+        case 3:
+            return web.Response(status=502, text="bad gateway")
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def test_answers_over_http_are_each_told_and_a_lost_connection_too() -> None:
+    told = Told(6)
+    async with a_server(web.post("/claims", _buy)) as address:
+        way = HttpWay(address, "/claims", ["t"], 1, 0, told)
+        await way.enter()
+        for row in range(6):
+            way.claim(0, row, row)
+        async with asyncio.timeout(10):
+            await told.all.wait()
+        way.close()
+    assert told.answers == {
+        0: ("accepted", "s.d.r"),
+        1: ("sold_out", None),
+        2: ("outcome_unknown", None),
+        3: ("status 502", None),
+        4: ("no answer", None),
+        5: ("no answer", None),
+    }
+    assert way.lost == 1

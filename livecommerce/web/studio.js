@@ -1,27 +1,34 @@
 /** The host's page: /studio. Sign in, choose a show, go live, sell, talk; a reload finds everything again. */
+import "./components/bundle-editor.js";
 import "./components/chat-panel.js";
+import "./components/code-manager.js";
 import "./components/countdown-ring.js";
 import "./components/deal-board.js";
 import "./components/deal-composer.js";
+import "./components/health-panel.js";
 import "./components/host-door.js";
 import "./components/language-switch.js";
 import "./components/level-meter.js";
 import "./components/live-preview.js";
 import "./components/orders-table.js";
+import "./components/poll-desk.js";
 import "./components/product-manager.js";
+import "./components/question-queue.js";
 import "./components/refusal-note.js";
 import "./components/room-rules.js";
 import "./components/share-link.js";
+import "./components/shortcut-help.js";
+import "./components/show-insights.js";
 import "./components/studio-bar.js";
 import { Refusal, Room, ServerClock, Show, roomUrl, safeStorage, sleep } from "./client.js";
+import { Staff } from "./client/staff.js";
+import { Desk } from "./studio-desk.js";
 import { h, setText, show } from "./ui/dom.js";
-import { icon } from "./ui/icons.js";
 import { loadTexts, refusalText, t } from "./ui/i18n.js";
 import { openSession } from "./ui/session.js";
 
 /** The show this browser runs; `live` says whether it was on the air when the page was left. */
 const SAVED = "livecommerce.show";
-const TABS = ["show", "deals", "products", "orders", "chat"];
 
 class StudioPage {
   #storage = safeStorage();
@@ -31,38 +38,35 @@ class StudioPage {
     this.bar = h("studio-bar");
     this.door = h("host-door");
     this.preview = h("live-preview");
+    this.health = h("health-panel");
     this.share = h("share-link");
     this.products = h("product-manager");
     this.composer = h("deal-composer");
     this.board = h("deal-board");
+    this.codes = h("code-manager");
     this.orders = h("orders-table");
+    this.insights = h("show-insights");
     this.chat = h("chat-panel");
+    this.questions = h("question-queue");
+    this.poll = h("poll-desk");
     this.rules = h("room-rules");
-    const panel = (name, ...children) => h("section", { class: `panel panel-${name}`, id: `panel-${name}`, dataset: { tab: name } }, children);
-    this.desk = h(
-      "main",
-      { class: "desk" },
-      h("div", { class: "column" }, panel("show", this.preview, this.share), panel("orders", this.orders)),
-      h("div", { class: "column" }, panel("deals", this.composer, this.board), panel("products", this.products)),
-      h("div", { class: "column" }, panel("chat", h("h2", {}, t("chat")), this.rules, this.chat)),
-    );
-    this.tabs = this.#tabs();
-    document.body.append(this.bar, this.door, this.desk, this.tabs);
-    this.desk.hidden = this.tabs.hidden = this.door.hidden = true;
+    this.help = h("shortcut-help");
+    this.desk = new Desk(this);
+    document.body.append(this.bar, this.door, this.desk.main, this.desk.phone, this.help);
+    this.#desk(false);
+    show(this.door, false);
     this.composer.addEventListener("composed", ({ detail }) => this.board.reveal(detail.id));
+    this.products.addEventListener("sell", ({ detail }) => {
+      this.desk.turn("deals");
+      this.composer.sell(detail.product);
+    });
+    this.bar.addEventListener("help", () => this.help.open());
     this.door.addEventListener("chosen", ({ detail }) => this.#open(detail.stream));
   }
 
-  #tabs() {
-    const icons = { show: "camera", deals: "bolt", products: "bag", orders: "check", chat: "user" };
-    const tab = (name) =>
-      h("button", { type: "button", testid: `tab-${name}`, aria: { controls: `panel-${name}` }, dataset: { tab: name }, onclick: () => this.#turn(name) }, icon(icons[name]), h("span", {}, t(`tab.${name}`)));
-    return h("nav", { class: "tabs", aria: { label: t("studio.parts") } }, TABS.map(tab));
-  }
-
-  #turn(name) {
-    this.desk.dataset.tab = name;
-    for (const tab of this.tabs.children) tab.setAttribute("aria-current", String(tab.dataset.tab === name));
+  #desk(visible) {
+    show(this.desk.main, visible);
+    show(this.desk.phone, visible);
   }
 
   async start() {
@@ -74,7 +78,6 @@ class StudioPage {
       this.trouble = error;
     }
     Object.assign(this, opened);
-    this.#turn("show");
     const saved = this.#saved();
     const stream = saved && this.session.signedIn ? await this.#find(saved.id) : null;
     if (stream) return this.#open(stream, saved.live);
@@ -112,26 +115,34 @@ class StudioPage {
     const clock = new ServerClock();
     const token = () => this.session.token;
     this.store = new Show({ clock });
+    this.staff = new Staff(this.store);
     this.room = new Room({ url: roomUrl(stream.id), token, clock });
-    this.desk.hidden = this.tabs.hidden = false;
-    this.bar.follow(this.store);
-    this.chat.follow(this.store);
-    this.rules.follow(this.store);
-    for (const part of [this.products, this.composer, this.board, this.orders]) part.follow(this.store, this.api);
+    this.#desk(true);
+    const { store, staff, api } = this;
+    for (const part of [this.bar, this.health]) part.follow(store);
+    this.chat.follow(store, api);
+    this.rules.follow(store, staff);
+    this.questions.follow(staff);
+    this.poll.follow(store, staff);
+    for (const part of [this.products, this.composer, this.codes, this.orders, this.insights]) part.follow(store, api);
+    this.board.follow(store, api, staff);
     const channel = new BroadcastChannel(`livecommerce.studio.${stream.id}`);
     this.preview.aim({ url: `/whip/${encodeURIComponent(stream.id)}`, token, channel });
     this.preview.again(wasLive);
     this.share.show(stream);
     this.#wire();
-    this.store.takeStream(stream);
-    this.store.follow(this.room);
+    this.#keys();
+    store.takeStream(stream);
+    store.follow(this.room);
+    staff.follow(this.room);
     this.#save(wasLive);
     this.room.enter();
   }
 
   #wire() {
-    const { store, room, preview } = this;
+    const { store, staff, room, preview } = this;
     store.addEventListener("stream", () => this.#judge());
+    staff.addEventListener("questions", () => this.desk.count(staff.questions.length));
     room.addEventListener("state", () => {
       document.body.dataset.room = room.state;
       this.#judge();
@@ -139,14 +150,41 @@ class StudioPage {
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));
     preview.addEventListener("publisher", ({ detail }) => {
       if (detail.state === "connected") this.#save(true);
+      else this.health.rest();
       if (detail.state === "stopped") this.#save(false);
       this.#judge();
     });
-    preview.addEventListener("stats", ({ detail }) => this.bar.health(detail));
+    preview.addEventListener("stats", ({ detail }) => this.health.take(detail, preview.publisher?.pc));
+    this.health.addEventListener("judged", ({ detail }) => this.bar.health(detail));
     preview.addEventListener("end", () => this.#end());
     addEventListener("online", () => room.nudge());
     document.addEventListener("visibilitychange", () => document.hidden || room.nudge());
     addEventListener("beforeunload", (event) => preview.publisher?.state === "connected" && event.preventDefault());
+  }
+
+  #keys() {
+    const turn = (name, then = () => {}) => () => {
+      this.desk.turn(name);
+      then();
+    };
+    const running = (step) => () => {
+      const deal = this.board.running;
+      if (deal) this.board.step(deal.id, step);
+    };
+    this.help.offer([
+      ["l", t("studio.go-live"), () => this.preview.goLive()],
+      ["m", t("tool.mic"), () => this.preview.toggle("audio")],
+      ["v", t("tool.camera"), () => this.preview.toggle("video")],
+      ["d", t("keys.deal"), turn("deals", () => this.composer.begin())],
+      ["e", t("keys.extend"), running("extend")],
+      ["x", t("keys.close"), running("close")],
+      ["p", t("tab.products"), turn("products")],
+      ["o", t("tab.orders"), turn("orders")],
+      ["i", t("tab.insights"), turn("insights")],
+      ["c", t("keys.chat"), turn("chat", () => this.chat.input?.focus())],
+      ["q", t("tab.questions"), turn("questions")],
+      ["a", t("rules.announce"), turn("rules", () => this.rules.words.focus())],
+    ]);
   }
 
   async #end() {
@@ -176,14 +214,19 @@ class StudioPage {
     if (state === "interrupted") this.preview.again(true);
   }
 
+  /** The show's end: the figures stay, a new show is one tap away. */
   #over() {
     this.bar.become("ended");
     this.preview.over();
+    this.health.rest();
     this.#storage.removeItem(SAVED);
     if (this.ended) return;
-    this.ended = h("section", { class: "door", testid: "studio-ended" }, h("h2", {}, t("studio.ended")), h("a", { class: "button primary", href: "/studio", testid: "new-show" }, t("studio.new-show")));
+    this.ended = h("section", { class: "show-over", testid: "studio-ended" }, h("h2", {}, t("studio.ended")), h("p", {}, t("studio.ended.more")), h("a", { class: "button primary", href: "/studio", testid: "new-show" }, t("studio.new-show")));
     this.preview.after(this.ended);
     show(this.share, false);
+    show(this.composer, false);
+    this.desk.turn("insights");
+    this.desk.turn("show");
   }
 }
 

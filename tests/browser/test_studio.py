@@ -162,6 +162,7 @@ async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningSe
     await line(host, "the rules of tonight").hover()
     await line(host, "the rules of tonight").get_by_test_id("chat-pin").click()
     await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
+    await host.get_by_test_id("part-rules").click()
     await host.get_by_test_id("announce-text").fill("free shipping")
     await host.get_by_test_id("announce").click()
     await expect(viewer.get_by_test_id("chat-lines")).to_contain_text("free shipping")
@@ -170,7 +171,7 @@ async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningSe
         "placeholder", "Say something … (30 seconds apart)"
     )
     await says(viewer, "first")
-    await hears(host, "first")
+    await expect(line(host, "first")).to_have_count(1)
     await says(viewer, "second")
     await told(viewer.get_by_test_id("chat-refusal"), "rate_limited", "seconds")
     await host.get_by_test_id("freeze-chat").click()
@@ -180,5 +181,6 @@ async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningSe
     await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
     await host.get_by_test_id("freeze-chat").click()
     await expect(viewer.get_by_test_id("chat-input")).to_be_enabled()
+    await host.get_by_test_id("part-chat").click()
     await host.get_by_test_id("chat-unpin").click()
     await expect(viewer.get_by_test_id("chat-pinned")).to_be_hidden()

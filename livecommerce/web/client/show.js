@@ -127,6 +127,14 @@ export class Show extends EventTarget {
     this.#tell("products");
   }
 
+  /** Products in their host's order; those not named follow as they were. */
+  orderProducts(ids) {
+    const named = ids.filter((id) => this.products.has(id));
+    const rest = [...this.products.keys()].filter((id) => !named.includes(id));
+    this.products = new Map([...named, ...rest].map((id) => [id, this.products.get(id)]));
+    this.#tell("products");
+  }
+
   pin(id) {
     this.changeStream({ pinned: id });
     this.#tell("products");
@@ -220,6 +228,7 @@ const HANDLERS = {
   announcement: (show, { data }) => show.addLine({ kind: "announcement", text: data.text }),
   "product.updated": (show, { data }) => data.product && show.putProduct(data.product),
   "product.removed": (show, { data }) => show.removeProduct(data.product_id),
+  "product.order": (show, { data, replayed }) => replayed || show.orderProducts(data.product_ids),
   "product.pinned": (show, { data }) => show.pin(data.product_id ?? null),
   "stream.live": (show, { replayed }) => replayed || show.changeStream({ state: "live" }),
   "stream.interrupted": (show, { replayed }) => replayed || show.changeStream({ state: "interrupted" }),

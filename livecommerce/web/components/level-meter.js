@@ -1,10 +1,13 @@
 /** `<level-meter>`: how loud the microphone is, so that a host sees being heard before going live. */
-import { cssVar } from "../ui/dom.js";
+import { cssVar, h, setText } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
 import { t } from "../ui/i18n.js";
 
 const EVERY_MS = 80;
 /** Below this many decibels the meter is empty. */
 const FLOOR_DB = -60;
+/** A bar that a screen reader is told of in steps: it must not chatter. */
+const STEP = 10;
 
 class LevelMeter extends HTMLElement {
   #context = null;
@@ -12,11 +15,10 @@ class LevelMeter extends HTMLElement {
   #source = null;
 
   connectedCallback() {
-    this.setAttribute("role", "meter");
-    this.setAttribute("aria-label", t("studio.level"));
-    this.setAttribute("aria-valuemin", "0");
-    this.setAttribute("aria-valuemax", "100");
-    this.setAttribute("aria-valuenow", "0");
+    if (this.firstChild) return;
+    this.bar = h("span", { class: "level-bar", role: "meter", aria: { label: t("studio.level"), valuemin: "0", valuemax: "100", valuenow: "0" } });
+    this.words = h("span", { class: "level-words" }, t("studio.level"));
+    this.append(icon("mic"), this.words, this.bar);
   }
 
   disconnectedCallback() {
@@ -27,8 +29,10 @@ class LevelMeter extends HTMLElement {
   listen(stream) {
     this.#source?.disconnect();
     clearInterval(this.#timer);
-    this.dataset.silent = String(!stream?.getAudioTracks().length);
-    if (!stream?.getAudioTracks().length) return this.#draw(0);
+    const silent = !stream?.getAudioTracks().length;
+    this.dataset.silent = String(silent);
+    setText(this.words, t(silent ? "studio.level.none" : "studio.level"));
+    if (silent) return this.#draw(0);
     this.#context ??= new AudioContext();
     this.#context.resume().catch(() => {});
     this.#source = this.#context.createMediaStreamSource(stream);
@@ -44,6 +48,12 @@ class LevelMeter extends HTMLElement {
     }, EVERY_MS);
   }
 
+  /** Say that the microphone is muted: the bar then stands at nothing by itself. */
+  mute(muted) {
+    this.dataset.muted = String(muted);
+    if (this.dataset.silent === "false") setText(this.words, t(muted ? "studio.level.muted" : "studio.level"));
+  }
+
   stop() {
     clearInterval(this.#timer);
     this.#source?.disconnect();
@@ -53,7 +63,8 @@ class LevelMeter extends HTMLElement {
 
   #draw(level) {
     cssVar(this, "--level", level.toFixed(3));
-    this.setAttribute("aria-valuenow", String(Math.round(level * 100)));
+    this.dataset.level = String(Math.round(level * 100));
+    this.bar.setAttribute("aria-valuenow", String(Math.round((level * 100) / STEP) * STEP));
   }
 }
 

@@ -7,42 +7,69 @@ import { icon } from "../ui/icons.js";
 import { t } from "../ui/i18n.js";
 
 const DEVICES = "livecommerce.devices";
+const MIRROR = "livecommerce.mirror";
+/** Heights to choose from; the first that the camera can is taken, a smaller one when it cannot. */
+const HEIGHTS = [1080, 720, 480];
+const USUAL_HEIGHT = 720;
 
-/** Fires `publisher` {state, refusal}, `stats` {…} and `end` (the host wants the show to be over). */
+/** Fires `publisher` {state, refusal}, `stats` {…}, `muted` and `end` (the host wants the show to be over). */
 class LivePreview extends HTMLElement {
   #stream = null;
   #kind = "camera";
   #storage = safeStorage();
+  #off = { audio: false, video: false };
 
   connectedCallback() {
     if (this.firstChild) return;
     this.video = h("video", { testid: "preview", autoplay: true, playsInline: true, muted: true, aria: { label: t("studio.preview") } });
-    this.hint = h("p", { class: "preview-hint" }, t("studio.camera-off"));
-    this.meter = h("level-meter", { testid: "level" });
-    this.camera = h("select", { testid: "camera-select", onchange: () => this.#reopen() });
-    this.microphone = h("select", { testid: "mic-select", onchange: () => this.#reopen() });
     this.start = this.#button("camera-start", "camera", "studio.camera-on", () => this.capture());
-    this.screen = this.#button("screen-start", "screen", "studio.screen", () => this.capture(this.#kind === "screen" ? "camera" : "screen"));
+    this.hint = h("div", { class: "preview-hint" }, h("p", {}, t("studio.camera-off")), this.start);
+    this.dark = h("p", { class: "preview-dark", testid: "picture-off" }, icon("camera-off"), h("span", {}, t("studio.picture-off")));
+    this.meter = h("level-meter", { testid: "level" });
     this.go = h("button", { class: "primary go-live", testid: "go-live", type: "button", onclick: () => this.goLive() }, icon("live"), h("span", {}, t("studio.go-live")));
-    this.pause = this.#button("pause-stream", "stop", "studio.pause", () => this.stop());
-    this.finish = this.#button("end-stream", "close", "studio.end", () => this.confirm.showModal());
+    this.pause = this.#button("pause-stream", "pause", "studio.pause", () => this.stop());
+    this.finish = this.#button("end-stream", "stop", "studio.end", () => this.confirm.showModal());
     this.finish.classList.add("danger");
     this.note = h("refusal-note", { testid: "studio-refusal" });
     this.confirm = this.#confirmation();
     this.append(
-      h("div", { class: "preview-box" }, this.video, this.hint, this.meter),
+      h("div", { class: "preview-box" }, this.video, this.hint, this.dark, this.meter),
+      this.#toolbar(),
       h("div", { class: "preview-go" }, this.go, this.pause, this.finish),
       this.note,
-      h("div", { class: "preview-devices" }, field(t("studio.camera"), this.camera), field(t("studio.microphone"), this.microphone), h("div", { class: "preview-sources" }, this.start, this.screen)),
       this.confirm,
     );
-    show(this.pause, false);
+    this.#mirror(this.#storage.getItem(MIRROR) !== "off");
+    this.#draw();
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#listDevices());
     this.#resume();
   }
 
   #button(testid, name, key, onclick) {
     return h("button", { type: "button", testid, onclick }, icon(name), h("span", {}, t(key)));
+  }
+
+  #tool(testid, name, key, onclick) {
+    return h("button", { class: "tool", type: "button", testid, title: t(key), aria: { label: t(key), pressed: "false" }, onclick }, icon(name), h("span", { aria: { hidden: "true" } }, t(`${key}.short`)));
+  }
+
+  #toolbar() {
+    this.mic = this.#tool("mic-toggle", "mic", "tool.mic", () => this.toggle("audio"));
+    this.cam = this.#tool("camera-toggle", "camera", "tool.camera", () => this.toggle("video"));
+    this.screen = this.#tool("screen-start", "screen", "tool.screen", () => this.capture(this.#kind === "screen" ? "camera" : "screen"));
+    this.flip = this.#tool("mirror", "mirror", "tool.mirror", () => this.#mirror(this.dataset.mirror !== "on"));
+    this.camera = h("select", { testid: "camera-select", onchange: () => this.#reopen() });
+    this.microphone = h("select", { testid: "mic-select", onchange: () => this.#reopen() });
+    this.height = h("select", { testid: "height-select", onchange: () => this.#reopen() }, HEIGHTS.map((p) => h("option", { value: String(p), selected: p === this.#saved().height }, `${p}p`)));
+    const devices = h(
+      "div",
+      { class: "preview-devices" },
+      field(t("studio.camera"), this.camera),
+      field(t("studio.microphone"), this.microphone),
+      field(t("studio.height"), this.height, t("studio.height.hint")),
+    );
+    this.devices = h("details", { class: "tool-menu", testid: "devices" }, h("summary", { class: "tool", title: t("tool.devices") }, icon("gear"), h("span", {}, t("tool.devices.short"))), devices);
+    return h("div", { class: "tools", role: "group", aria: { label: t("tools") } }, this.mic, this.cam, this.screen, this.flip, this.devices);
   }
 
   #confirmation() {
@@ -61,6 +88,14 @@ class LivePreview extends HTMLElement {
     return dialog;
   }
 
+  #saved() {
+    try {
+      return { height: USUAL_HEIGHT, ...JSON.parse(this.#storage.getItem(DEVICES) ?? "{}") };
+    } catch {
+      return { height: USUAL_HEIGHT };
+    }
+  }
+
   /** Where the host has allowed the camera before, the preview comes by itself. */
   async #resume() {
     try {
@@ -75,9 +110,10 @@ class LivePreview extends HTMLElement {
   async capture(kind = "camera") {
     this.note.clear();
     try {
-      const saved = JSON.parse(this.#storage.getItem(DEVICES) ?? "{}");
+      const saved = this.#saved();
       const chosen = { camera: this.camera.value || saved.camera, microphone: this.microphone.value || saved.microphone };
       const stream = kind === "screen" ? await openScreen(this.#stream) : await this.#openCamera(chosen);
+      if (kind === "camera") await this.#size(stream);
       await this.#use(stream, kind);
       return true;
     } catch (error) {
@@ -97,25 +133,49 @@ class LivePreview extends HTMLElement {
     }
   }
 
+  async #size(stream) {
+    const height = Number(this.height.value);
+    const [track] = stream.getVideoTracks();
+    // what the camera cannot is no error: it gives what is nearest
+    if (height !== USUAL_HEIGHT) await track?.applyConstraints({ height: { ideal: height }, width: { ideal: (height * 16) / 9 } }).catch(() => {});
+  }
+
   async #use(stream, kind) {
     const before = this.#stream;
     this.#stream = stream;
     this.#kind = kind;
+    this.#applyOff();
     this.video.srcObject = stream;
     this.dataset.kind = kind;
-    show(this.hint, false);
-    show(this.start, false);
-    setText(this.screen.lastChild, t(kind === "screen" ? "studio.camera-back" : "studio.screen"));
     this.meter.listen(stream);
+    this.#draw();
     stream.getVideoTracks()[0]?.addEventListener("ended", () => this.#stream === stream && this.capture("camera"));
     await this.publisher?.replace(stream);
     closeCapture(before);
     await this.#listDevices();
   }
 
+  /** Mute or unmute (`audio`), picture off or on (`video`): viewers hear silence, see black; nothing is renegotiated. */
+  toggle(kind) {
+    this.#off[kind] = !this.#off[kind];
+    this.#applyOff();
+    this.#draw();
+  }
+
+  #applyOff() {
+    for (const track of this.#stream?.getTracks() ?? []) track.enabled = !this.#off[track.kind];
+  }
+
+  #mirror(on) {
+    this.dataset.mirror = on ? "on" : "off";
+    this.#storage.setItem(MIRROR, on ? "on" : "off");
+    this.flip.setAttribute("aria-pressed", String(on));
+  }
+
   #reopen() {
-    this.#storage.setItem(DEVICES, JSON.stringify({ camera: this.camera.value, microphone: this.microphone.value }));
-    if (this.#stream) this.capture("camera");
+    const { value: camera } = this.camera;
+    this.#storage.setItem(DEVICES, JSON.stringify({ camera, microphone: this.microphone.value, height: Number(this.height.value) }));
+    if (this.#stream && this.#kind === "camera") this.capture("camera");
   }
 
   async #listDevices() {
@@ -172,6 +232,21 @@ class LivePreview extends HTMLElement {
     const sending = Boolean(this.publisher);
     show(this.go, !sending);
     show(this.pause, sending);
+    const there = this.#stream !== null;
+    show(this.hint, !there);
+    show(this.meter, there);
+    show(this.dark, there && this.#off.video);
+    for (const tool of [this.mic, this.cam]) tool.disabled = !there;
+    this.#pressed(this.mic, this.#off.audio, this.#off.audio ? "mic-off" : "mic");
+    this.#pressed(this.cam, this.#off.video, this.#off.video ? "camera-off" : "camera");
+    this.#pressed(this.screen, this.#kind === "screen", "screen");
+    this.meter.mute(this.#off.audio);
+  }
+
+  #pressed(tool, on, name) {
+    if (tool.getAttribute("aria-pressed") === String(on)) return;
+    tool.setAttribute("aria-pressed", String(on));
+    tool.firstChild.replaceWith(icon(name));
   }
 
   /** Words on the button: again, if viewers are waiting. */

@@ -1,9 +1,12 @@
-/** `<room-rules>`: the host's hand on the room: slow mode, a pause of the chat, a word to everybody. */
+/** `<room-rules>`: the host's hand on the room: slow mode, a pause, a word to everybody, blocked words, staff, bans. */
 import { h, setText, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
-import { t } from "../ui/i18n.js";
+import { t, timeOfDay } from "../ui/i18n.js";
 
 const SLOW_S = [0, 5, 10, 30, 60];
+const MAX_WORDS = 200;
+/** While the list of bans is in sight: others moderate, too. */
+const BANS_MS = 10_000;
 
 class RoomRules extends HTMLElement {
   connectedCallback() {
@@ -14,16 +17,53 @@ class RoomRules extends HTMLElement {
     this.words = h("input", { testid: "announce-text", type: "text", maxlength: "300", autocomplete: "off", placeholder: t("rules.announce"), aria: { label: t("rules.announce") } });
     this.note = h("refusal-note", { testid: "rules-refusal" });
     this.append(
-      h("div", { class: "rules-row" }, this.slow, this.freeze),
+      h("h2", {}, t("rules")),
       h("form", { class: "rules-row", onsubmit: (e) => this.#announce(e) }, this.words, h("button", { class: "small", type: "submit", testid: "announce" }, icon("bolt"), t("rules.announce.send"))),
+      h("div", { class: "rules-row" }, this.slow, this.freeze),
       this.note,
+      this.#wordsPart(),
+      this.#moderatorsPart(),
+      this.#bansPart(),
     );
     this.hidden = true;
   }
 
-  follow(store) {
-    this.store = store;
+  disconnectedCallback() {
+    clearInterval(this.reading);
+  }
+
+  #wordsPart() {
+    this.word = h("input", { testid: "word-new", type: "text", maxlength: "40", autocomplete: "off", spellcheck: "false", aria: { label: t("words.new") }, placeholder: t("words.new") });
+    this.wordList = h("ul", { class: "tags", testid: "word-list" });
+    const form = h("form", { class: "rules-row", onsubmit: (e) => this.#block(e) }, this.word, h("button", { class: "small", type: "submit", testid: "word-add" }, t("words.add")));
+    return h("section", { class: "rules-part" }, h("h3", {}, t("words")), form, this.wordList);
+  }
+
+  #moderatorsPart() {
+    this.person = h("select", { testid: "moderator-new", aria: { label: t("moderators.who") } });
+    this.moderatorList = h("ul", { class: "people", testid: "moderator-list" });
+    const form = h("form", { class: "rules-row", onsubmit: (e) => this.#appoint(e) }, this.person, h("button", { class: "small", type: "submit", testid: "moderator-add" }, t("moderators.add")));
+    return h("section", { class: "rules-part" }, h("h3", {}, t("moderators")), form, this.moderatorList);
+  }
+
+  #bansPart() {
+    this.banList = h("ul", { class: "people", testid: "ban-list" });
+    return h("section", { class: "rules-part" }, h("h3", {}, t("bans")), this.banList);
+  }
+
+  follow(store, staff) {
+    Object.assign(this, { store, staff });
     store.addEventListener("rules", () => this.#draw());
+    staff.addEventListener("words", () => this.#drawWords());
+    staff.addEventListener("moderators", () => this.#drawModerators());
+    staff.addEventListener("bans", () => this.#drawBans());
+    this.reading = setInterval(() => this.offsetParent && !document.hidden && this.look(), BANS_MS);
+  }
+
+  /** It has come into sight: who is banned, and who may be made a moderator. */
+  look() {
+    this.#drawModerators();
+    if (this.store?.room?.joined) this.staff.readBans().catch((error) => error.temporary || this.note.refuse(error));
   }
 
   /** Nothing where the server knows no rules (an older one). */
@@ -37,8 +77,56 @@ class RoomRules extends HTMLElement {
     setText(this.freeze, t(rules.frozen ? "rules.thaw" : "rules.freeze"));
   }
 
+  #drawWords() {
+    const { words } = this.staff;
+    const tag = (word) =>
+      h("li", {}, h("button", { class: "tag", type: "button", testid: "word", aria: { label: t("words.remove", { word }) }, onclick: () => this.#setWords(words.filter((w) => w !== word)) }, word, icon("close")));
+    this.wordList.replaceChildren(...(words.length ? words.map(tag) : [h("li", { class: "nothing" }, t("words.none"))]));
+  }
+
+  #drawModerators() {
+    const { moderators, names } = this.staff;
+    const row = (id) =>
+      h("li", { testid: "moderator", dataset: { user: id } }, h("span", {}, this.staff.nameOf(id)), h("button", { class: "small", type: "button", testid: "moderator-remove", onclick: () => this.#doing(() => this.staff.appoint(id, false)) }, t("remove")));
+    this.moderatorList.replaceChildren(...(moderators.size ? [...moderators].map(row) : [h("li", { class: "nothing" }, t("moderators.none"))]));
+    const others = [...names].filter(([id]) => !moderators.has(id) && id !== this.store.user?.id).reverse();
+    const chosen = this.person.value;
+    this.person.replaceChildren(h("option", { value: "" }, t("moderators.who")), ...others.map(([id, name]) => h("option", { value: id, selected: id === chosen }, name)));
+  }
+
+  #drawBans() {
+    const { bans } = this.staff;
+    const until = (ban) => (ban.untilMs ? t("bans.until", { time: timeOfDay(ban.untilMs, "short") }) : t("bans.ever"));
+    const row = (ban) =>
+      h(
+        "li",
+        { testid: "ban", dataset: { user: ban.userId } },
+        h("span", {}, this.staff.nameOf(ban.userId), h("small", {}, until(ban))),
+        h("button", { class: "small", type: "button", testid: "unban", aria: { label: t("bans.undo.of", { name: this.staff.nameOf(ban.userId) }) }, onclick: () => this.#doing(() => this.staff.unban(ban.userId)) }, t("bans.undo")),
+      );
+    this.banList.replaceChildren(...(bans.length ? bans.map(row) : [h("li", { class: "nothing" }, t("bans.none"))]));
+  }
+
   #set(changes) {
     return this.#doing(() => this.store.room.call("chat.settings", changes));
+  }
+
+  #block(event) {
+    event.preventDefault();
+    const word = this.word.value.trim();
+    const { words } = this.staff;
+    if (!word || words.includes(word) || words.length >= MAX_WORDS) return;
+    this.word.value = "";
+    this.#setWords([...words, word]);
+  }
+
+  #setWords(words) {
+    return this.#doing(async () => this.staff.takeWords((await this.store.room.call("chat.settings", { words })).words));
+  }
+
+  #appoint(event) {
+    event.preventDefault();
+    if (this.person.value) this.#doing(() => this.staff.appoint(this.person.value, true));
   }
 
   async #announce(event) {

@@ -86,6 +86,11 @@ export function formatAmount({ amount, currency }) {
   return (amount / 10 ** digitsOf(currency)).toFixed(digitsOf(currency));
 }
 
+/** A share of one as a percentage, with a decimal where it is small. */
+export function percent(share) {
+  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: share < 0.1 ? 1 : 0 }).format(share);
+}
+
 export function timeOfDay(ms, timeStyle = "medium") {
   return new Intl.DateTimeFormat(language, { timeStyle }).format(ms);
 }

@@ -23,6 +23,20 @@ const PATHS = {
   stop: "M6 6h12v12H6z",
   mute: "M4 9v6h4l5 4V5L8 9H4zM17 9.5l5 5M22 9.5l-5 5",
   user: "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 21c1-5 4-7 8-7s7 2 8 7",
+  "camera-off": "M3 7h8M14 10v-3h-1M14 14v3H3V8M14 10.5l6-3.5v10l-4-2.3M3 3l18 18",
+  "mic-off": "M9 9v2a3 3 0 0 0 4.5 2.6M15 11V6a3 3 0 0 0-5.8-1M5 11a7 7 0 0 0 11 5.7M19 11a7 7 0 0 1-.6 2.8M12 18v3M3 3l18 18",
+  mirror: "M12 3v18M9 7l-6 10h6V7zM15 7l6 10h-6V7z",
+  gear: "M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.2 2.2M16.2 16.2l2.2 2.2M5.6 18.4l2.2-2.2M16.2 7.8l2.2-2.2",
+  pause: "M8 5v14M16 5v14",
+  chart: "M4 20V4M4 20h16M8 16v-4M12 16V8M16 16v-6",
+  question: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M12 17.5v.5M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z",
+  poll: "M4 6h10M4 12h16M4 18h7",
+  chat: "M4 5h16v11H9l-5 4V5z",
+  tag: "M3 12V4h8l10 10-8 8L3 12zM7.5 7.5v.5",
+  up: "M6 14l6-6 6 6",
+  down: "M6 10l6 6 6-6",
+  grip: "M9 6v.1M15 6v.1M9 12v.1M15 12v.1M9 18v.1M15 18v.1",
+  room: "M4 6h16M4 12h16M4 18h16M8 4v4M15 10v4M10 16v4",
 };
 
 /** An icon by name; decorative, so a button needs its own label. */

@@ -210,10 +210,13 @@ class PipeIn(Publisher):
     def _clock_of(self, track: Track) -> str:
         return track.kind
 
+    def _known_offset(self) -> int | None:
+        return self.anchor.timestamp_offset if self.anchor in self._feeding and self.anchor is not None else None
+
     def _align(self) -> None:
         for source in self._pictures():
-            if self.anchor is not None and source.track is not self.anchor:
-                source.track.wanted_offset = self.anchor.timestamp_offset
+            if source.track is not self.anchor:
+                source.track.wanted_offset = self._known_offset()
 
     def _may_ask_again(self) -> bool:
         return True

@@ -130,8 +130,9 @@ class Publisher(Peer):
                 return None
             track = self._layer(slot) if meaning.kind == "video" else self._tracks[meaning.kind]
             source = self._sources[ssrc] = _Source(ssrc, meaning, track)
-            if meaning.kind == "video" and not meaning.retransmission and self.anchor is None:
-                self.anchor = track
+            if meaning.kind == "video" and not meaning.retransmission:
+                self.anchor = self.anchor or track
+                track.wanted_offset = self._known_offset()
         elif source.meaning.codec != meaning.codec:
             source.meaning = meaning
         return source
@@ -141,6 +142,10 @@ class Publisher(Peer):
         if not self._slots or meaning.kind != "video":
             return 0
         return self._slots.get(values.get(self._rid_ids[meaning.retransmission], b""))
+
+    def _known_offset(self) -> int | None:
+        """The timestamp offset of a layer that begins: only its own reports will tell."""
+        return None
 
     def _deliver(
         self, source: _Source, header: rtp.Header, extended: int, payload: bytes, values: dict[int, bytes], now_s: float

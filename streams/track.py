@@ -40,7 +40,7 @@ class Track:
         #: which layer of the picture
         self.slot = slot
         self._siblings = siblings
-        #: the timestamp offset that agrees with the siblings', taken at the next keyframe
+        #: the timestamp offset that agrees with the siblings', taken with the next keyframe or source
         self.wanted_offset: int | None = None
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
@@ -140,14 +140,17 @@ class Track:
             theirs = newest.timestamp + int((now_s - newest.newest_s) * self.clock_rate)
             if self.newest_s is None or _ahead(theirs, start) > 0:
                 start = theirs
-        self.wanted_offset = None
         self.timestamp_offset = (start - header.timestamp) & 0xFFFFFFFF
+        if self.wanted_offset is not None:
+            self._align(header.timestamp)
 
     def _align(self, timestamp: int) -> None:
-        """Take the offset that agrees with the siblings', unless time would run backwards."""
-        offset, self.wanted_offset = self.wanted_offset, None
-        if offset is not None and _ahead(timestamp + offset, self.timestamp) > 0:
-            self.timestamp_offset = offset
+        """Take the offset that agrees with the siblings'; where time would run backwards, next time."""
+        offset = self.wanted_offset or 0
+        if self.newest_s is not None and _ahead(timestamp + offset, self.timestamp) <= 0:
+            self.timestamp_offset = (self.timestamp + 1 - timestamp) & 0xFFFFFFFF
+        else:
+            self.timestamp_offset, self.wanted_offset = offset, None
 
 
 def _age(track: Track) -> float:

@@ -50,16 +50,19 @@ window.stats = async () => {
 
 
 @asynccontextmanager
-async def front(relay: Relay) -> AsyncIterator[str]:
-    """Serve the page; its address."""
+async def front(relay: Relay, *, pull: bool = False) -> AsyncIterator[str]:
+    """Serve the page; its address. With ``pull`` the host is at another relay."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
     async def offer(request: web.Request) -> web.Response:
-        take = relay.publish if request.match_info["role"] == "whip" else relay.view
+        stream, text = request.match_info["stream"], await request.text()
         try:
-            session = await take(request.match_info["stream"], await request.text())
+            if request.match_info["role"] == "whip":
+                session = await relay.publish(stream, text)
+            else:
+                session = await relay.view(stream, text, pull=pull)
         except StreamsError as error:
             return web.Response(status=400, text=error.detail)
         return web.Response(status=201, text=session.answer, content_type="application/sdp")

@@ -71,3 +71,18 @@ def test_goodbyes_are_read_and_what_is_cut_short_is_not() -> None:
 def test_any_bytes_are_read_or_ignored(rest: bytes, kind: int, count: int) -> None:
     rtcp.parse(rest)
     rtcp.parse(bytes((0x80 | count, kind, 0, len(rest) // 4)) + rest)
+
+
+@given(st.integers(0, 1 << 40))
+def test_an_estimate_is_told_to_within_its_eighteen_bits(bits: int) -> None:
+    (message,) = rtcp.parse(rtcp.build_remb(1, bits, [5, 6]))
+    assert isinstance(message, rtcp.Estimate)
+    assert 0 <= bits - message.bits_per_s <= bits >> 17
+
+
+def test_the_round_trip_is_what_the_echo_does_not_account_for() -> None:
+    sent = rtcp.ntp_of(1_000_000.0)
+    block = rtcp.ReportBlock(5, 0, 0, 0, 0, sent >> 16 & 0xFFFFFFFF, 65536)  # held for a second
+    assert rtcp.round_trip_s(block, rtcp.ntp_of(1_000_001.25)) == 0.25
+    assert rtcp.round_trip_s(block, rtcp.ntp_of(1_000_000.5)) is None  # sooner than it can have been
+    assert rtcp.round_trip_s(block._replace(last_sender_report=0), sent) is None

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from streams.answer import Local, Sender, choose_publisher, choose_viewer, write
 from streams.codecs import VP8, Codec
 from streams.relay_errors import BadSdp
-from streams.sdp import ABS_SEND_TIME, MAX_BYTES, ORIENTATION, TRANSPORT_CC, Offer, parse_offer
+from streams.sdp import (
+    ABS_SEND_TIME,
+    MAX_BYTES,
+    MID,
+    ORIENTATION,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+    Offer,
+    parse_offer,
+)
 from tests.streams.conftest import OFFERS
 
 LOCAL = Local("ufragufrag", "p" * 24, "AA:BB", ("192.0.2.1", "127.0.0.1"), 4000)
@@ -207,6 +217,54 @@ def test_nothing_of_an_offer_can_smuggle_lines_into_the_answer() -> None:
         parsed = parse_offer(offer)
         answer = write(parsed, choose_publisher(parsed), LOCAL, 1, senders={})
         assert all(not line.startswith("a=evil") for line in answer.splitlines())
+
+
+def layered(rids: str = "q;h;f", *, simulcast: str | None = None, declared: str = "q h f") -> str:
+    """Chromium's offer with sendEncodings of three layers."""
+    lines = "".join(f"a=rid:{rid} send\r\n" for rid in declared.split())
+    return CHROMIUM + lines + f"a=simulcast:{simulcast or f'send {rids}'}\r\n"
+
+
+def test_layers_are_taken_by_their_names_with_what_packets_need_to_tell_them() -> None:
+    offer = parse_offer(layered())
+    chosen = choose_publisher(offer)
+    assert chosen["video"].rids == ("q", "h", "f")
+    assert {MID: 4, RID: 10, REPAIRED_RID: 11}.items() <= chosen["video"].extensions.items()
+    answer = write(offer, chosen, LOCAL, 1, senders={})
+    assert [line for line in answer.splitlines() if line.startswith(("a=rid", "a=simul"))] == [
+        "a=rid:q recv",
+        "a=rid:h recv",
+        "a=rid:f recv",
+        "a=simulcast:recv q;h;f",
+    ]
+    assert "rtp-stream-id" not in publisher_answer("publish-chromium-156-whip-whep-vp8")
+
+
+@pytest.mark.parametrize(
+    ("offer", "expected"),
+    [
+        (layered("~q;h,x;f"), ("q", "h", "f")),  # paused, and with an alternative
+        (layered(simulcast="recv a;b send q;h"), ("q", "h")),
+        (layered("f"), ()),
+        (layered(simulcast="recv q;h"), ()),
+        (layered(simulcast="send"), ()),
+        (layered("a;b;c;d", declared="a b c d"), ("b", "c", "d")),
+        (layered().replace("a=extmap:10 ", "a=extmap:99 "), ()),  # of two bytes
+        (layered().replace("VP8/", "X/"), ()),  # of H.264 the numbers could not be continued
+    ],
+)
+def test_which_layers_are_taken(offer: str, expected: tuple[str, ...]) -> None:
+    assert choose_publisher(parse_offer(offer))["video"].rids == expected
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [layered("q;nobody"), layered("q;q"), layered("q;a b"), layered("q;" + "h" * 17, declared="q " + "h" * 17),
+     layered("q;h=1", declared="q h=1"), layered("q;")],
+)  # fmt: skip
+def test_layers_that_nobody_could_send_are_a_bad_sdp(offer: str) -> None:
+    with pytest.raises(BadSdp):
+        choose_publisher(parse_offer(offer))
 
 
 def test_the_fixtures_are_there() -> None:

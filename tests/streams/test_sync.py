@@ -13,3 +13,14 @@ def test_sound_and_picture_stay_together_whatever_the_host_s_clock_says() -> Non
     clock.reported("video", ntp_of(5000.5), 90_000, unix_s=100.6)  # came 100 ms late
     assert clock.timestamp("audio", 101.0, 48000) == 96_000
     assert clock.timestamp("video", 101.0, 90000) == 135_000
+
+
+def test_two_layers_show_one_moment_by_one_timestamp() -> None:
+    """Each layer's clock begins anywhere; their reports, made at other times, tell how far they are apart."""
+    clock = HostClock(("audio", "video"))
+    clock.reported("video", ntp_of(5000.0), 90_000, unix_s=100.0)
+    assert clock.offset("video", "layer 1", 90000) is None
+    clock.reported("layer 1", ntp_of(5000.5), 1_000_000, unix_s=100.5)
+    assert clock.offset("video", "layer 1", 90000) == (135_000 - 1_000_000) & 0xFFFFFFFF
+    clock.reported("layer 1", ntp_of(5001.5), 1_090_000, unix_s=101.5)
+    assert clock.offset("video", "layer 1", 90000) == (135_000 - 1_000_000) & 0xFFFFFFFF

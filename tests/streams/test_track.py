@@ -124,6 +124,46 @@ def test_a_latecomer_of_another_codec_is_refused_and_the_change_is_remembered() 
     assert (to.codec, to.codec_since) == (other, packet.sequence)
 
 
+KEY = b"\x10\x00"
+
+
+def siblings(count: int) -> list[Track]:
+    family: list[Track] = []
+    for slot in range(count):
+        family.append(
+            Track("video", ssrc=1, rtx_ssrc=2, first_sequence=1000 * slot, first_timestamp=7, siblings=family)
+        )
+    return family
+
+
+def test_a_layer_that_begins_or_returns_takes_the_time_of_those_that_go_on() -> None:
+    one, other = siblings(2)
+    accept(one, "host", 1, 100, now_s=1.0)
+    packet = accept(other, "host", 1, 5_000_000, now_s=3.0)
+    assert packet is not None
+    assert packet.timestamp == 7 + 2 * 90_000
+    accept(other, "host", 2, 5_180_900, now_s=5.0)  # its own clock is 10 ms ahead of ours by now
+    packet = accept(one, "another host", 1, 77, now_s=9.0)
+    assert packet is not None
+    assert packet.timestamp == 7 + 8 * 90_000 + 900
+
+
+def test_what_the_reports_tell_is_taken_with_a_keyframe_and_never_runs_backwards() -> None:
+    layer = track()
+    first = accept(layer, "host", 1, 0, KEY)
+    assert first is not None
+    layer.wanted_offset = first.timestamp + 500
+    same = accept(layer, "host", 2, 3000)
+    later = accept(layer, "host", 3, 6000, KEY)
+    assert same is not None
+    assert later is not None
+    assert [same.timestamp - first.timestamp, later.timestamp - first.timestamp] == [3000, 6500]
+    layer.wanted_offset = first.timestamp - 4000
+    squeezed = [accept(layer, "host", 4 + n, 9000 + 3000 * n, KEY) for n in range(3)]
+    times = [packet.timestamp - first.timestamp for packet in squeezed if packet is not None]
+    assert times == [6501, 8000, 11_000]
+
+
 def test_the_ring_forgets_what_it_overwrote() -> None:
     ring = PacketRing(4)
     for number in range(6):

@@ -34,7 +34,7 @@ class HomePage {
     return h(
       "header",
       { class: "masthead" },
-      h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/favicon.svg", alt: "", width: "36", height: "36" }), h("h1", {}, "livecommerce")),
+      h("a", { class: "brand", href: "/" }, h("img", { src: new URL("./favicon.svg", import.meta.url).pathname, alt: "", width: "36", height: "36" }), h("h1", {}, "livecommerce")),
       h("p", { class: "tagline" }, t("home.tagline")),
       h("nav", {}, h("language-switch"), h("a", { class: "button primary", href: "/studio", testid: "studio-link" }, icon("camera"), t("home.go-live"))),
     );

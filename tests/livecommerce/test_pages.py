@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, make_mocked_request
 from yarl import URL
 
-from livecommerce.http.pages import CSP, TYPES, WEB, routes
+from livecommerce.http.pages import CSP, TYPES, WEB, WebFiles, routes
+from livecommerce.problems import Problem
 from tests.livecommerce.edge import EdgeWorker
 
 
@@ -99,6 +102,58 @@ async def test_an_unchanged_file_is_not_sent_again_a_changed_one_is(site: tuple[
 async def test_nothing_else_is_served(site: tuple[str, Path], path: str) -> None:
     status, text, _ = await fetch(site[0] + path)
     assert (status, text) in {(404, "not_found"), (404, "404: Not Found")}, text
+
+
+async def test_what_is_asked_under_the_version_is_kept_until_a_file_changes(site: tuple[str, Path]) -> None:
+    """The page names its assets by a hash of all files; an old name finds the new file, which is then not kept."""
+    url, folder = site
+    clock = [0.0]
+    files = WebFiles(folder, lambda: clock[0])
+    first = files.version().name
+    (folder / "index.html").write_text('<script src="/assets/app.js"></script>')
+    clock[0] += 1
+    page = files.page(make_mocked_request("GET", "/"), "index.html")
+    second = files.version().name
+    assert second != first
+    assert page.body == f'<script src="/assets/@{second}/app.js"></script>'.encode()
+    assert page.headers["Cache-Control"] == "no-cache"
+
+    def kept(version: str, name: str = "app.js") -> bool:
+        answer = files.asset(make_mocked_request("GET", "/"), f"@{version}/{name}")
+        assert answer.status == 200
+        return "immutable" in answer.headers["Cache-Control"]
+
+    assert kept(second)
+    assert kept(second, "parts/deep.js")
+    assert not kept(first)
+    (folder / "app.js").write_text("changed, and the version has not been looked at since")
+    assert not kept(second)
+    with pytest.raises(Problem):
+        kept(second, "../../secret.js")
+    status, _, headers = await fetch(f"{url}/assets/@0123/app.js")
+    assert (status, headers["Cache-Control"]) == (200, "no-cache")
+
+
+async def test_a_file_is_sent_as_small_as_the_browser_takes_it(site: tuple[str, Path]) -> None:
+    url, folder = site
+    (folder / "app.js").write_text("const same = 'words';\n" * 200)
+    async with aiohttp.ClientSession(auto_decompress=False) as client:
+
+        async def ask(**headers: str) -> tuple[int, bytes, Any]:
+            async with client.get(f"{url}/assets/app.js", headers={"Accept-Encoding": "", **headers}) as answer:
+                return answer.status, await answer.read(), answer.headers
+
+        _, plain, as_is = await ask()
+        _, small, packed = await ask(**{"Accept-Encoding": "gzip, deflate"})
+        assert gzip.decompress(small) == plain == (folder / "app.js").read_bytes()
+        assert len(small) < len(plain) / 10
+        assert (packed["Content-Encoding"], packed["Vary"], as_is["Vary"]) == ("gzip", *["Accept-Encoding"] * 2)
+        assert packed["ETag"] != as_is["ETag"]
+        assert "Content-Encoding" not in as_is
+        assert (await ask(**{"Accept-Encoding": "gzip;q=0"}))[1] == plain
+        known = {"If-None-Match": packed["ETag"]}
+        assert (await ask(**{"Accept-Encoding": "gzip"} | known))[0] == 304
+        assert (await ask(**known))[0] == 200, "the same file in another coding is not what the browser has"
 
 
 async def test_the_real_application_dresses_pages_and_refusals(edge: EdgeWorker) -> None:

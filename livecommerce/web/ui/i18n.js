@@ -21,7 +21,7 @@ export function chooseLanguage(search, saved, wanted) {
 /** Load the texts; every page awaits this before it draws. */
 export async function loadTexts() {
   language = chooseLanguage(location.search, safeStorage().getItem(SAVED), navigator.languages ?? []);
-  const response = await fetch(`/assets/i18n/${language}.json`);
+  const response = await fetch(new URL(`../i18n/${language}.json`, import.meta.url));
   texts = await response.json();
   plurals = new Intl.PluralRules(language);
   document.documentElement.lang = language;

@@ -40,6 +40,11 @@ _FORWARDED = Counter(
     "Packets by the seconds from their arrival until the last viewer of this worker had them, cumulative",
     ["within_s"],
 )
+_LAYERS = Gauge(
+    "livecommerce_media_layer_viewers",
+    "Viewers of simulcast pictures by the layer they get, 0 the smallest of its stream",
+    ["layer"],
+)
 _SESSIONS = Gauge("livecommerce_media_sessions", "Media sessions on this worker", ["kind"])
 
 
@@ -51,7 +56,9 @@ class RelayMetrics:
         self._strangers = self._delayed = 0
         self._forwarded: dict[str, int] = {}
 
-    def flush(self, total: Counters, sessions: Mapping[str, int], *, transport: Transport) -> None:
+    def flush(
+        self, total: Counters, sessions: Mapping[str, int], *, transport: Transport, layers: Mapping[int, int]
+    ) -> None:
         """Tell Prometheus the counts so far."""
         for name, metric in _COUNTERS.items():
             # A sum may shrink for a moment, while a peer leaves: Prometheus must neither fail nor count it twice.
@@ -66,5 +73,7 @@ class RelayMetrics:
         for bound, count in transport.delays.cumulative():
             _FORWARDED.labels(bound).inc(count - self._forwarded.get(bound, 0))
             self._forwarded[bound] = count
+        for rank, count in layers.items():
+            _LAYERS.labels(str(rank)).set(count)
         for kind, count in sessions.items():
             _SESSIONS.labels(kind).set(count)

@@ -210,6 +210,15 @@ class Picture:
         """How often a keyframe was asked for, by whomever."""
         return sum(lane.requests.asked for lane in self.lanes)
 
+    def count_viewers(self, counts: dict[int, int]) -> None:
+        """Add the viewers of each rank; a picture of one size counts none."""
+        if len(self.lanes) == 1:
+            return
+        ranks = {layer.slot: rank for rank, layer in enumerate(self._order())}
+        for viewer in self._viewers:
+            if viewer.kind != "pipe" and viewer.layer in ranks:
+                counts[ranks[viewer.layer]] += 1
+
     def stats(self) -> list[dict[str, Any]]:
         """Each layer in numbers, the smallest first."""
         ranks = {layer.slot: rank for rank, layer in enumerate(self._order())}

@@ -12,6 +12,7 @@ from streams.addresses import candidate_addresses
 from streams.broadcast import Broadcast
 from streams.counters import Counters
 from streams.events import EventLane, RelayEvents
+from streams.layers import MAX_LAYERS
 from streams.media_session import MediaSession, PatchAnswer
 from streams.metrics import RelayMetrics
 from streams.peer import Peer
@@ -185,10 +186,8 @@ class Relay:
         peer.restart_ice(fragment.ufrag, fragment.password)
         local = peer.local(self._addresses)
         section = next(iter(peer.chosen.values())).section
-        lines = answers.candidate_lines(local)
-        return PatchAnswer(
-            200, write_fragment(local.ufrag, local.password, lines, section.mid, section.kind), peer.etag
-        )
+        body = write_fragment(local.ufrag, local.password, answers.candidate_lines(local), section.mid, section.kind)
+        return PatchAnswer(200, body, peer.etag)
 
     async def end_session(self, session_id: str) -> None:
         """End a session; raises SessionNotFound."""
@@ -292,9 +291,10 @@ class Relay:
 
     def _each_second(self, now_s: float) -> None:
         self._leaving.update(peer for peer in self._sessions.values() if now_s - peer.consent_s > peer.consent_limit_s)
-        total = Counters()
+        total, layers = Counters(), dict.fromkeys(range(MAX_LAYERS), 0)
         total.add(self._past)
-        for stream_id in list(self._broadcasts):
-            total.add(self._broadcasts[stream_id].totals())
+        for stream_id, broadcast in list(self._broadcasts.items()):
+            total.add(broadcast.totals())
+            broadcast.picture.count_viewers(layers)
             self._forget_if_idle(stream_id)
-        self._metrics.flush(total, self._count, transport=self._transport)
+        self._metrics.flush(total, self._count, transport=self._transport, layers=layers)

@@ -21,11 +21,12 @@ def test_sums_become_differences_and_never_shrink() -> None:
     for sent, strangers in ((10, 1), (25, 4), (20, 4), (26, 4)):
         transport.strangers = strangers
         transport.delays.note(0.0015, 2)
-        metrics.flush(Counters(packets_sent=sent), {"view": 3, "publish": 1}, transport=transport)
+        metrics.flush(Counters(packets_sent=sent), {"view": 3, "publish": 1}, transport=transport, layers={0: 1, 1: 2})
     assert (value("packets_sent_total") - before[0], value("strangers_total") - before[1]) == (26, 4)
     assert value("forwarded_total", within_s="0.001") == less
     assert value("forwarded_total", within_s="0.002") == more + 8
     assert value("sessions", kind="view") == 3
+    assert [value("layer_viewers", layer=rank) for rank in "01"] == [1, 2]
 
 
 def test_counts_add_up() -> None:

@@ -79,6 +79,9 @@ async def test_a_viewer_on_a_poor_path_steps_down_and_up_again_and_the_others_ar
     rows = relay.stats("s1", viewers=2)
     assert [row["width"] for row in rows["layers"]] == [320, 640, 1280]
     assert [row["viewers"] for row in rows["layers"]] == [0, 0, 2]
+    counts = dict.fromkeys(range(3), 0)
+    relay._broadcasts["s1"].picture.count_viewers(counts)
+    assert counts == {0: 0, 1: 0, 2: 2}
     assert sorted(row["layer_switches"] > 0 for row in rows["viewers_in_detail"]) == [False, True]
     for each in (poor, good, host):
         await each.aclose()

@@ -13,6 +13,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from deals import keys
+from deals.errors import Unavailable
 from deals.models import JournalEntry
 from deals.store import Store, read_entries
 
@@ -31,14 +32,17 @@ class JournalReader:
         self._group = group
         self._consumer = consumer
 
-    async def begin(self) -> None:
-        """Make the group where it is new: it begins with the journal's first entry."""
+    async def begin(self) -> bool:
+        """Make the group where it is new: it begins with the journal's first entry. False: there is no journal yet."""
         try:
-            await self._store.ask(("XGROUP", "CREATE", self._key, self._group, "0", "MKSTREAM"))
-        except Exception as error:
-            cause = error.__cause__
-            if not (isinstance(cause, ResponseError) and "BUSYGROUP" in str(cause)):
+            await self._store.ask(("XGROUP", "CREATE", self._key, self._group, "0"))
+        except Unavailable as error:
+            why = str(error.__cause__) if isinstance(error.__cause__, ResponseError) else ""
+            if "requires the key to exist" in why:
+                return False
+            if "BUSYGROUP" not in why:
                 raise
+        return True
 
     async def unfinished(self) -> AsyncIterator[tuple[str, list[JournalEntry]]]:
         """What this consumer was given before and did not acknowledge, then what a silent one left."""
@@ -74,6 +78,12 @@ class JournalReader:
         streams = next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]
         # RESP3 nests the entries of a stream once more.
         return _pairs(streams[0] if streams and isinstance(streams[0][0], list | tuple) else streams)
+
+
+async def busy_streams(store: Store) -> list[str]:
+    """The streams whose journals may be growing: something was or is due there within the last hour."""
+    [ids] = await store.ask(("ZRANGE", keys.STREAMS, 0, -1))
+    return [stream_id.decode() for stream_id in ids]
 
 
 def _pairs(entries: Sequence[Any]) -> list[tuple[str, list[JournalEntry]]]:

@@ -7,7 +7,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -15,17 +17,21 @@ from deals import keys
 from deals.models import Buyer, DealSpec, Money
 from deals.payments import SimulatedPayments
 from deals.service import DealService
+from livecommerce import redis_client
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
+from tests.deals.helpers import until
+from tests.deals.test_crash import MortalValkey
 
 SPEC = DealSpec("Mug", Money(500, "EUR"), stock=9, per_buyer_limit=9, duration_s=60, hold_s=60)
 
 
-async def _sell(redis: Redis, stream_id: str, count: int) -> tuple[str, list[str]]:
+async def _sell(redis: Redis, stream_id: str, count: int, limit: int = 9) -> tuple[str, list[str]]:
     service = DealService(
         redis, ScriptRunner(redis), SimulatedPayments(redis, development=True), now_ms=lambda: 0, new_id=new_id
     )
-    deal = await service.create(stream_id, SPEC)
+    spec = msgspec.structs.replace(SPEC, stock=limit, per_buyer_limit=limit)
+    deal = await service.create(stream_id, spec)
     await service.open(stream_id, deal.id)
     orders = [
         await service.claim(stream_id, deal.id, buyer=Buyer("ann", "Ann"), units=1, key=f"k{n}") for n in range(count)
@@ -78,6 +84,68 @@ async def test_journal_prints_what_is_new_and_follow_goes_on(redis: Redis, valke
         process.kill()
         await process.wait()
         await process.communicate()
+
+
+async def _ids(process: asyncio.subprocess.Process, count: int) -> list[str]:
+    """The orders of the next lines."""
+    assert process.stdout is not None
+    lines = [await asyncio.wait_for(process.stdout.readline(), 30) for _ in range(count)]
+    return [json.loads(line)["order"]["id"] for line in lines]
+
+
+async def test_a_consumer_killed_between_reading_and_acknowledging_is_given_it_again(
+    redis: Redis, valkey_url: str, stream_id: str
+) -> None:
+    """It hangs in the middle of a page because nobody takes its lines; kill -9; the next one is given all of that."""
+    placed: list[str] = []
+    for _ in range(10):  # more text than a pipe holds
+        placed += (await _sell(redis, stream_id, 50, limit=50))[1]
+    asked = ("journal", "--redis-url", valkey_url, "--stream", stream_id, "--group", "books", "--consumer", "one")
+    process = await _start(*asked)
+    assert process.stdout is not None
+    seen = await _ids(process, 1)
+
+    async def stuck() -> bool:
+        pending: Any = await redis.xpending(keys.journal(stream_id), "books")
+        return pending["pending"] > 0 and len(process.stdout._buffer) > 0  # type: ignore[union-attr]
+
+    await until(stuck)
+    process.kill()
+    await process.communicate()
+    code, said = await _run(*asked)
+    again = [json.loads(line)["order"]["id"] for line in said.splitlines()]
+    assert code == 0
+    assert seen == placed[:1]
+    # All but what was acknowledged, in order; and then nothing is left.
+    assert len(again) > 0
+    assert again == placed[-len(again) :]
+    assert await _run(*asked) == (0, "")
+
+
+async def test_all_streams_are_followed_those_that_come_later_too_and_on_when_valkey_was_away(tmp_path: Path) -> None:
+    valkey = MortalValkey(tmp_path)
+    valkey.start()
+    url = f"unix://{valkey.socket}"
+    redis = redis_client.make(url)
+    _, first = await _sell(redis, new_id("s"), 1)
+    process = await _start("journal", "--redis-url", url, "--follow")
+    try:
+        assert await _ids(process, 1) == first
+        _, second = await _sell(redis, new_id("s"), 1)
+        assert await _ids(process, 1) == second
+        await asyncio.to_thread(valkey.kill)
+        assert process.stderr is not None
+        assert b"cannot be reached" in await asyncio.wait_for(process.stderr.readline(), 30)
+        await asyncio.to_thread(valkey.start)
+        _, third = await _sell(redis, new_id("s"), 1)
+        found: list[str] = []
+        while third[0] not in found:  # at least once: the last may come again
+            found += await _ids(process, 1)
+    finally:
+        process.kill()
+        await process.communicate()
+        await redis.aclose()
+        valkey.kill()
 
 
 @pytest.mark.parametrize("command", [["reconcile"], ["journal", "--stream", "s"]])

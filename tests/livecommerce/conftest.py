@@ -23,3 +23,10 @@ async def worker(valkey_url: str) -> AsyncIterator[RoomWorker]:
     """One worker with rooms, on the shared Valkey."""
     async with room_worker(valkey_url) as running:
         yield running
+
+
+@pytest.fixture
+async def workers(valkey_url: str) -> AsyncIterator[tuple[RoomWorker, RoomWorker]]:
+    """Two workers of one group."""
+    async with room_worker(valkey_url) as one, room_worker(valkey_url) as two:
+        yield one, two

@@ -70,7 +70,7 @@ class BusWire(asyncio.Protocol):
     # what the loop says
 
     def data_received(self, data: bytes) -> None:
-        """Hot path (load_tests rooms fanout): answers, whole or in part; at most what the loop reads at once."""
+        """Hot path (load_tests chat-storm): answers, whole or in part; at most what the loop reads at once."""
         self.heard = True
         try:
             self._parser.feed(data)

@@ -5,7 +5,7 @@ latest-only events are withheld (and made up for with the newest values once the
 is closed with 3008 and resumes by offset. A numbered event is never dropped.
 
 While nothing waits, a frame is given to the kernel here, past the transport: its checks and callbacks are 1.9 of the
-10.2 µs that ``transport.write`` takes (load_tests rooms fanout). As soon as the kernel does not take all of it, the
+10.2 µs that ``transport.write`` takes (load_tests chat-storm). As soon as the kernel does not take all of it, the
 rest is the transport's, and so is everything after it until its buffer is empty again: order is kept.
 """
 

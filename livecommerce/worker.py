@@ -89,7 +89,7 @@ def settle_memory() -> None:
     """Spare the cycle collector what lives as long as the process, and let it look at the rest less often.
 
     By its defaults it looks after every 700 new objects: of a worker with 5,000 viewers that is a seventh of its CPU
-    (0.28 to 0.24 of a core in ``python -m load_tests rooms crowd``), and pauses that viewers notice.
+    (0.28 to 0.24 of a core in ``python -m load_tests chat-storm``), and pauses that viewers notice.
     """
     gc.collect()
     gc.freeze()

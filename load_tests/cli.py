@@ -13,8 +13,12 @@ from load_tests.own_server import ServerError
 COMMANDS: dict[str, str] = {
     "flash-sale": "load_tests.commands:flash_sale",
     "deal-timers": "load_tests.deal_timers:main",
-    "rooms": "load_tests.rooms_cli:rooms",
+    "chat-storm": "load_tests.scenario_commands:chat_storm",
     "viewers": "load_tests.viewers:main",
+    "show": "load_tests.scenario_commands:show",
+    "reconnect-storm": "load_tests.scenario_commands:reconnect_storm",
+    "chaos": "load_tests.scenario_commands:chaos",
+    "soak": "load_tests.scenario_commands:soak",
     "startup": "load_tests.commands:startup",
     "idle": "load_tests.commands:idle",
     "first-frame": "load_tests.commands:first_frame",

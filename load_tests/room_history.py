@@ -6,35 +6,61 @@ first event after a join on; a hole is allowed only where the server said so (``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
 #: frames kept decoded: the same bytes go to every viewer
 _CACHE = 4096
+#: the events that say how much of a deal is left
+_STOCK = ("deal.claimed", "deal.released")
+
+
+class StockStep(NamedTuple):
+    """What one numbered event said of a deal's stock: so many units came off (below zero: came back), so many left."""
+
+    deal_id: str
+    taken: int
+    left: int
 
 
 class Parsed:
     """One frame's content: its numbered events and its replies."""
 
-    __slots__ = ("events", "first", "last", "regular", "replies", "stamps_ns")
+    __slots__ = ("events", "first", "last", "regular", "replies", "stamps_ns", "stock", "viewers")
 
     def __init__(self, payload: bytes) -> None:
         content = msgspec.json.decode(payload)
         messages: list[dict[str, Any]] = content if isinstance(content, list) else [content]
+        numbered = [m for m in messages if "offset" in m]
         self.replies = [m for m in messages if "re" in m]
-        #: (offset, id of the message or of nothing)
-        self.events = [(m["offset"], str(m["data"].get("id", ""))) for m in messages if "offset" in m]
+        #: (offset, the message's id, or a sum over what it says)
+        self.events = [(m["offset"], _name(m["data"])) for m in numbered]
         self.first = self.events[0][0] if self.events else 0
         self.last = self.events[-1][0] if self.events else 0
         self.regular = [offset for offset, _ in self.events] == list(range(self.first, self.last + 1))
         #: when each was sent, by this machine's monotonic clock, where its text says so
         self.stamps_ns = [
             int(text[2:].partition(" ")[0])
-            for m in messages
-            if m.get("type") == "chat.message" and (text := m["data"].get("text", "")).startswith("t:")
+            for m in numbered
+            if m["type"] == "chat.message" and (text := m["data"].get("text", "")).startswith("t:")
         ]
+        self.stock = [(m["offset"], _stock_step(m)) for m in numbered if m["type"] in _STOCK]
+        #: the newest count of viewers shown, if any
+        shown = [m["data"]["count"] for m in messages if m.get("type") == "viewers"]
+        self.viewers: int | None = shown[-1] if shown else None
+
+
+def _name(data: dict[str, Any]) -> str:
+    return str(data["id"]) if "id" in data else f"{crc32(msgspec.json.encode(data)):08x}"
+
+
+def _stock_step(event: dict[str, Any]) -> StockStep:
+    data = event["data"]
+    sign = 1 if event["type"] == "deal.claimed" else -1
+    return StockStep(data["deal_id"], sign * data["units"], data["left"])
 
 
 class Book:
@@ -44,6 +70,8 @@ class Book:
         self._parsed: dict[bytes, Parsed] = {}
         #: what each offset was, by the first viewer that was told
         self.ids: dict[int, str] = {}
+        #: what was said of the stock, by offset
+        self.stock: dict[int, StockStep] = {}
         #: offsets that two viewers were told differently
         self.forks = 0
 
@@ -56,6 +84,7 @@ class Book:
             parsed = self._parsed[payload] = Parsed(payload)
             for offset, name in parsed.events:
                 self.forks += self.ids.setdefault(offset, name) != name
+            self.stock.update(parsed.stock)
         return parsed
 
 
@@ -97,3 +126,24 @@ class History:
                 continue
             self.lost += 0 if self.last is None else offset - self.last - 1
             self.last = offset
+
+
+def wrong_stock(steps: Mapping[int, StockStep]) -> Iterator[str]:
+    """Where the stock that viewers were told does not follow from what they were told before.
+
+    Only neighbours in the log are compared: between two steps of a deal nobody else may have changed its stock.
+    """
+    left: dict[str, int] = {}
+    for offset in sorted(steps):
+        step = steps[offset]
+        before = left.get(step.deal_id)
+        if step.left < 0:
+            yield f"offset {offset}: {step.left} left"
+        elif before is not None and before - step.taken != step.left:
+            yield f"offset {offset}: {before} left, {step.taken} taken, {step.left} left"
+        left[step.deal_id] = step.left
+
+
+def missing(ids: Mapping[int, str], acknowledged: Sequence[tuple[int, str]]) -> int:
+    """Acknowledged messages that are not, as that message, at their place in what viewers saw."""
+    return sum(ids.get(offset) != name for offset, name in acknowledged)

@@ -8,7 +8,7 @@ import socket
 import time
 from multiprocessing.connection import Connection
 
-from load_tests.rooms_viewers import raise_file_limit
+from load_tests.processes import raise_file_limit
 
 
 def _drain(address: tuple[str, int], count: int, pipe: Connection) -> None:

@@ -1,0 +1,68 @@
+"""What the server's books say when a show is over, asked until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import aiohttp
+
+from livecommerce.client import Client, ServerError, Unreachable
+from load_tests.history import ACCEPTED, UNKNOWN, Operation
+from load_tests.target import Target
+
+#: how long a question to the server may take in all, with its repetitions
+PERSISTENCE_S = 60.0
+#: people asked again at the same time
+AT_ONCE = 50
+
+T = TypeVar("T")
+
+
+async def persist(call: Callable[[], Awaitable[T]], patience_s: float = PERSISTENCE_S) -> T:
+    """Ask until there is an answer for good; what is asked must bear being asked twice."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return await call()
+        except (Unreachable, ServerError) as error:
+            temporary = isinstance(error, Unreachable) or error.temporary
+            if not temporary or time.monotonic() > deadline_s:
+                raise
+        await asyncio.sleep(0.2)
+
+
+async def journal(host: Client, stream_id: str) -> tuple[Counter[str], dict[str, str]]:
+    """How often each order of a stream was claimed by its journal, and the order's state after the last entry."""
+    claimed, states = Counter[str](), dict[str, str]()
+    after: str | None = None
+    while True:
+        page = await persist(lambda after=after: host.journal(stream_id, after=after))  # type: ignore[misc]
+        for entry in page["items"]:
+            claimed[entry["order"]["id"]] += entry["what"] == "claimed"
+            states[entry["order"]["id"]] = entry["order"]["state"]
+        if (after := page["next"]) is None:
+            return claimed, states
+
+
+async def found(
+    target: Target, stream_id: str, deal_id: str, operations: Iterable[Operation]
+) -> dict[tuple[str, str], str]:
+    """What every (buyer, key) that was told yes, or nothing at all, finds when it is asked again."""
+    asked = {(o.buyer, o.key) for o in operations if o.verb == "claim" and o.outcome in (ACCEPTED, UNKNOWN)}
+    gate, orders = asyncio.Semaphore(AT_ONCE), dict[tuple[str, str], str]()
+    async with aiohttp.ClientSession() as http:
+
+        async def again(buyer: str, key: str) -> None:
+            client = Client(target.url, token=target.mint(buyer, buyer, ["watch", "buy"]), session=http)
+            async with gate:
+                with contextlib.suppress(ServerError):
+                    order = await persist(lambda: client.claim(stream_id, deal_id, key=key))
+                    orders[buyer, key] = order["id"]
+
+        await asyncio.gather(*(again(*one) for one in sorted(asked)))
+    return orders

@@ -1,0 +1,109 @@
+"""What must be so after a show, all of it together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from load_tests import rooms_checks
+from load_tests.checker import check
+from load_tests.history import ACCEPTED, History
+from load_tests.report import Check
+from load_tests.rooms_people import Deeds
+from load_tests.rooms_tally import Tally
+from load_tests.show_media import Watched
+from load_tests.show_plan import ShowPlan
+
+#: how old a sold-out answer may be: a worker's short cut (deals/sold_out.py)
+STALE_S = 1.0
+#: states in which an order's units are taken
+_TAKEN = ("held", "paying", "paid")
+
+
+@dataclass
+class Evidence:
+    """What a show left behind: what people were told, and what the server's books say afterwards."""
+
+    plan: ShowPlan
+    tally: Tally
+    deeds: Deeds
+    watched: Watched
+    #: each viewer of the picture had a whole frame in the last moments
+    playing: int
+    history: History
+    #: how often each order was claimed by the journal, and its state after the last entry
+    claimed: Counter[str]
+    states: Mapping[str, str]
+    #: viewers shown in the room, by the stream, and there; and by the stream when all had left
+    shown: int
+    counted: int
+    inside: int
+    afterwards: int
+
+
+def judge(evidence: Evidence) -> list[Check]:
+    """Every check of a show."""
+    return [
+        *rooms_checks.histories(evidence.tally, evidence.deeds),
+        *rooms_checks.answers(evidence.deeds),
+        *presence(evidence),
+        *media(evidence),
+        *deal(evidence),
+        *books(evidence),
+    ]
+
+
+def presence(evidence: Evidence) -> list[Check]:
+    """Right while all were there, and nobody left over."""
+    gone = Check("nobody is counted who has left", evidence.afterwards == 0, f"{evidence.afterwards}")
+    return [*rooms_checks.presence(evidence.shown, evidence.counted, evidence.inside), gone]
+
+
+def media(evidence: Evidence) -> list[Check]:
+    """Every packet came once, authentic, to everybody."""
+    seen, plan = evidence.watched, evidence.plan
+    if not plan.video:
+        return []
+    whole = seen.lost == seen.duplicates == seen.frames_incomplete == 0 and seen.frames > 0
+    counts = f"{seen.packets:,} packets, {seen.lost:,} lost, {seen.duplicates} twice"
+    return [
+        Check("the picture's sequence is whole", whole, f"{counts}, {seen.frames_incomplete:,} frames incomplete"),
+        Check("every packet is authentic", seen.unauthentic == 0, f"{seen.unauthentic} are not"),
+        back(evidence),
+    ]
+
+
+def back(evidence: Evidence) -> Check:
+    """Whether all see the picture at the end."""
+    everybody = evidence.playing == evidence.plan.video
+    failures = "; ".join(evidence.watched.failures[:2])
+    return Check("everybody has the picture at the end", everybody, f"{evidence.playing} {failures}".strip())
+
+
+def deal(evidence: Evidence) -> list[Check]:
+    """The sale's history by ``checker.py``, and all sold where enough wanted it."""
+    history, final = evidence.history, evidence.history.final
+    broken = check(history, stale_s=STALE_S)
+    checks = [Check("the sale's history is right", not broken, "; ".join(f"{v.rule}: {v.detail}" for v in broken[:3]))]
+    if final is not None and evidence.plan.regrets == 0:
+        wanted = min(evidence.plan.units, sum(o.verb == "claim" for o in history.operations))
+        sold = f"{final.sold} sold, {final.held} held, {final.left} left"
+        checks.append(Check("what enough people wanted was sold", final.sold + final.held >= wanted, sold))
+    return checks
+
+
+def books(evidence: Evidence) -> list[Check]:
+    """The journal has every order that was promised, once, and what was paid is paid."""
+    promised = {o.order_id for o in evidence.history.operations if o.outcome == ACCEPTED and o.order_id}
+    lost = promised - set(evidence.claimed)
+    twice = [order for order, count in evidence.claimed.items() if count > 1]
+    unpaid = [order for order in evidence.deeds.paid if evidence.states.get(order) != "paid"]
+    final = evidence.history.final
+    taken = sum(state in _TAKEN for state in evidence.states.values())
+    told = 0 if final is None else final.held + final.sold
+    return [
+        Check("every yes is in the journal, once", not lost and not twice, f"{len(lost)} lost, {len(twice)} twice"),
+        Check("what was paid is paid", not unpaid, f"{len(unpaid)} of {len(evidence.deeds.paid):,} are not"),
+        Check("the journal and the deal agree", taken == told, f"{taken} taken by the journal, {told} by the deal"),
+    ]

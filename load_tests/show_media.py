@@ -1,0 +1,280 @@
+"""The picture of a show: a host that stays on the air, and viewers that come back when their picture stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from load_tests.processes import Generator
+from load_tests.viewers_check import percentile
+from load_tests.viewers_peers import LoadViewer, Rate, SyntheticHost
+from load_tests.whep_peer import PeerFailed, Shared
+
+#: a host without any feedback for this long publishes anew (the relay reports each second)
+SILENT_HOST_S = 3.0
+#: a viewer without a packet for this long joins anew
+FROZEN_S = 4.0
+#: between two tries
+AGAIN_S = 0.5
+#: each viewer reports once a second, in so many groups
+TURNS = 20
+#: joins that one process has under way at once
+JOINS = 32
+
+
+class HostOnAir:
+    """Publishes, and publishes again whenever nobody answers any more."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token: str, rate: Rate) -> None:
+        self._http, self._url, self._token, self._rate = http, url, token, rate
+        self._heard_s = 0.0
+        self._host: SyntheticHost | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.on_air = asyncio.Event()
+        #: times it was put on the air; and what it sent, all of them together
+        self.publications = self.packets = 0
+        self.failures: list[str] = []
+
+    async def start(self) -> None:
+        """Go on the air; raises :class:`PeerFailed` or aiohttp's errors if even the first try fails."""
+        await self._publish()
+        self._task = asyncio.create_task(self._keep(), name="host on air")
+
+    async def aclose(self) -> None:
+        """Leave; twice is safe."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._leave()
+
+    async def _publish(self) -> None:
+        host = SyntheticHost(Shared(), self._rate)
+        feedback = host.peer.on_rtcp
+
+        def heard(size: int) -> None:
+            self._heard_s = time.monotonic()
+            feedback(size)
+
+        host.peer.on_rtcp = heard
+        self._heard_s = time.monotonic()
+        try:
+            await host.start(self._http, self._url, self._token)
+        except BaseException:
+            host.peer.close()
+            raise
+        self._host = host
+        self.publications += 1
+        self.on_air.set()
+
+    async def _leave(self) -> None:
+        host, self._host = self._host, None
+        self.on_air.clear()
+        if host is not None:
+            self.packets += host.packets
+            # Its worker may be dead: nobody is there to say goodbye to.
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                async with asyncio.timeout(2):
+                    await host.aclose(self._http, self._token)
+            host.peer.close()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            if self._host is not None and time.monotonic() - self._heard_s < SILENT_HOST_S:
+                continue
+            await self._leave()
+            try:
+                await self._publish()
+            except (PeerFailed, aiohttp.ClientError, TimeoutError, OSError) as error:
+                self.failures.append(str(error) or repr(error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screens:
+    """One process's share of the viewers of the picture."""
+
+    url: str
+    tokens: Sequence[str]
+    comes_back: bool = False
+    first: int = 0
+
+
+@dataclass
+class Watched:
+    """What viewers of the picture saw; adds up over processes."""
+
+    connected: int = 0
+    #: viewers to whom a whole frame came since the last question
+    playing: int = 0
+    packets: int = 0
+    lost: int = 0
+    duplicates: int = 0
+    unauthentic: int = 0
+    frames: int = 0
+    frames_incomplete: int = 0
+    #: joins after the first of a viewer
+    rejoins: int = 0
+    failures: list[str] = field(default_factory=list)
+    first_frame_ms: list[float] = field(default_factory=list)
+    delays_ms: list[float] = field(default_factory=list)
+
+    def add(self, other: Watched) -> None:
+        """Add another process's."""
+        for name, value in other.__dict__.items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+class Screen:
+    """One viewer of the picture, over all of its sessions."""
+
+    def __init__(self, shared: Shared, index: int, token: str) -> None:
+        self.token = token
+        self.viewer = LoadViewer(shared, index)
+        self._shared, self._index = shared, index
+        self._packets, self._changed_s = 0, 0.0
+        self._frames = 0
+        self.joining = False
+        self.past = Watched()
+
+    def frozen(self, now_s: float) -> bool:
+        """Whether nothing came for too long."""
+        packets = self.viewer.video.packets
+        if packets != self._packets:
+            self._packets, self._changed_s = packets, now_s
+        return now_s - self._changed_s > FROZEN_S
+
+    async def join(self, http: aiohttp.ClientSession, url: str) -> None:
+        """Connect; a failure is remembered, not raised."""
+        self.joining = True
+        try:
+            await self.viewer.join(http, url, self.token)
+        finally:
+            self.joining, self._changed_s = False, time.monotonic()
+
+    def renew(self) -> None:
+        """Close this session, and be ready for another one."""
+        self.past.add(self._seen())
+        self.past.rejoins += 1
+        self.viewer.peer.close()
+        self.viewer = LoadViewer(self._shared, self._index)
+        self._packets = self._frames = 0
+
+    def _seen(self) -> Watched:
+        viewer, video = self.viewer, self.viewer.video
+        first = [] if video.first_frame_s is None else [(video.first_frame_s - viewer.peer.asked_s) * 1000]
+        return Watched(
+            packets=video.packets,
+            lost=video.lost,
+            duplicates=video.duplicates,
+            unauthentic=viewer.peer.unauthentic,
+            frames=video.frames,
+            frames_incomplete=video.frames_incomplete,
+            failures=[viewer.failure] if viewer.failure else [],
+            first_frame_ms=first,
+        )
+
+    def result(self) -> Watched:
+        """All that was seen; ``playing`` since the last question."""
+        now, total = self._seen(), Watched()
+        total.add(self.past)
+        total.add(now)
+        total.connected = int(self.viewer.peer.context is not None)
+        total.playing = int(now.frames > self._frames)
+        delays = self.viewer.video.delays_ns
+        total.delays_ms = [percentile(delays, share) / 1e6 for share in (0.5, 0.99)] if delays else []
+        self._frames = now.frames
+        return total
+
+
+class Audience:
+    """The screens of one process."""
+
+    def __init__(self, http: aiohttp.ClientSession, share: Screens, generator: Generator) -> None:
+        shared = Shared()
+        self.screens = [Screen(shared, share.first + index, token) for index, token in enumerate(share.tokens)]
+        self._http, self._share, self._generator = http, share, generator
+        self._gate = asyncio.Semaphore(JOINS)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def join(self, per_s: float) -> None:
+        """Let them all join at a pace."""
+        for number, screen in enumerate(self.screens):
+            self._spawn(self._join(screen, number / per_s))
+        self._spawn(self._keep_up())
+
+    def result(self) -> Watched:
+        """What they saw."""
+        total = Watched()
+        for screen in self.screens:
+            total.add(screen.result())
+        total.failures = sorted(set(total.failures))[:5]
+        return total
+
+    def restart(self) -> None:
+        """Count packets and frames from here."""
+        for screen in self.screens:
+            screen.viewer.video.restart()
+
+    async def aclose(self) -> None:
+        """Leave without a word, as a closed tab does; twice is safe."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for screen in self.screens:
+            screen.viewer.peer.close()
+
+    async def _join(self, screen: Screen, wait_s: float) -> None:
+        screen.joining = True
+        await asyncio.sleep(wait_s)
+        async with self._gate:
+            await screen.join(self._http, self._share.url)
+        self._gauge()
+
+    async def _keep_up(self) -> None:
+        """Reports each second, consent checks, and the return of who sees nothing; spread evenly."""
+        turn = 0
+        while True:
+            await asyncio.sleep(1 / TURNS)
+            turn, now_s = turn + 1, time.monotonic()
+            for index, screen in enumerate(self.screens):
+                if index % TURNS != turn % TURNS or screen.joining:
+                    continue
+                if self._share.comes_back and screen.frozen(now_s):
+                    screen.renew()
+                    self._spawn(self._join(screen, self._generator.random.uniform(0, AGAIN_S)))
+                elif screen.viewer.peer.context is not None:
+                    screen.viewer.report()
+                    if turn // TURNS % 3 == index // TURNS % 3:
+                        screen.viewer.peer.check()
+
+    def _gauge(self) -> None:
+        connected = sum(screen.viewer.peer.context is not None for screen in self.screens)
+        self._generator.meter.gauge("viewers of the picture", connected)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def watchers(generator: Generator, share: Screens) -> None:
+    """A process of viewers of the picture: it does what it is told."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=JOINS)) as http:
+        audience = Audience(http, share, generator)
+        try:
+            await generator.ready()
+            while (message := await generator.messages.get())[0] != "end":
+                order, *arguments = message
+                answer = getattr(audience, order)(*arguments)
+                if order == "result":
+                    generator.answer(answer)
+        finally:
+            await audience.aclose()

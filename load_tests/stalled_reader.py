@@ -1,0 +1,91 @@
+"""One viewer stops reading among many: what the others notice, when it is closed, and whether it comes back whole."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import urllib.request
+
+from livecommerce.close_codes import CloseCode
+from load_tests import rooms_checks
+from load_tests.arrivals import Pace
+from load_tests.chat_storm import Livecommerce, crowds, settled
+from load_tests.histogram import Histogram
+from load_tests.report import Check
+from load_tests.rooms_generator import Crowds, Seats
+from load_tests.rooms_tally import Tally
+from load_tests.run import Run
+
+BEFORE, MEANWHILE = "to a viewer, before one sleeps", "to a viewer, while one sleeps"
+#: a message of about 1 KB within the limit of characters: what waits grows fast
+FILLER = "🛒" * 240
+#: the kernel's buffers have to fill, too, before anything waits in the server
+PATIENCE_S = 90.0
+_CLOSED = f'livecommerce_room_closed_total{{code="{CloseCode.SLOW_CONSUMER.value}"'
+
+
+async def scenario(run: Run, viewers: int, seconds: float, pace: Pace) -> None:
+    """A calm stretch, then one that somebody sleeps through."""
+    async with contextlib.AsyncExitStack() as stack:
+        driver = await stack.enter_async_context(Livecommerce.started(run))
+        room = await stack.enter_async_context(crowds(run, driver, viewers))
+        seats = Seats(
+            address=driver.address,
+            path=driver.path,
+            tokens=[driver.token(1_000_000)],
+            name="sleeper",
+            comes_back=True,
+            receive_buffer=4096,
+        )
+        sleeper = await stack.enter_async_context(Crowds(run, [seats], name="sleeper"))
+        for crowd in (room, sleeper):
+            crowd.join()
+            await crowd.until_joined()
+        with run.phase("stalled reader: before"):
+            room.restart(BEFORE)
+            await run.sleep(room.talk(pace, seconds, FILLER))
+            _, tally = await settled(room)
+            await sleeper.until_at(tally.top)
+        with run.phase("stalled reader: one sleeps"):
+            room.restart(MEANWHILE)
+            sleeper.doze()
+            closed_s = await _until_closed(run, room, pace)
+            sleeper.wake()
+            deeds, tally = await settled(room)
+            await sleeper.until_at(tally.top)
+        slept = await sleeper.result(tally.top)
+    run.figure("a reader that sleeps is closed after", closed_s, "s", "", str(pace))
+    for name in (BEFORE, MEANWHILE):
+        times = run.timeline.total.histograms.get(name, Histogram())
+        run.figure(f"{name}, p99", times.percentile(99) / 1000, "ms", "lower")
+    for check in [*rooms_checks.histories(tally, deeds), *judge(slept, closed_s)]:
+        run.check(f"stalled reader: {check.name}", check.passed, check.detail)
+
+
+def judge(slept: Tally, closed_s: float) -> list[Check]:
+    """What must be so of who slept."""
+    code = CloseCode.SLOW_CONSUMER.value
+    whole = slept.lost == slept.doubled == slept.announced == slept.behind == 0 and slept.joins == 2
+    missed = f"{slept.lost} lost, {slept.doubled} twice, {slept.announced} holes, {slept.behind} behind"
+    return [
+        Check(f"it was closed with {code}", closed_s > 0, f"after {closed_s:.1f} s, read {dict(slept.closes)}"),
+        Check("it came back and missed nothing", whole, f"{slept.joins - 1} times back, {missed}"),
+    ]
+
+
+async def _until_closed(run: Run, room: Crowds, pace: Pace) -> float:
+    """Talk until the server has closed somebody; seconds, 0 if it never does."""
+    assert run.target.server is not None, "--url was refused"
+    began_s, before = time.monotonic(), _closed(run.target.url)
+    room.talk(pace, PATIENCE_S, FILLER)
+    while await run.sleep(0.25) and time.monotonic() < began_s + PATIENCE_S:
+        if _closed(run.target.url) > before:
+            return time.monotonic() - began_s
+    return 0.0
+
+
+def _closed(url: str) -> float:
+    """How many slow readers the server has closed so far."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(_CLOSED))

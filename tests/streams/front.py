@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -50,8 +50,8 @@ window.stats = async () => {
 
 
 @asynccontextmanager
-async def front(relay: Relay, *, pull: bool = False) -> AsyncIterator[str]:
-    """Serve the page; its address. With ``pull`` the host is at another relay."""
+async def front(relay: Relay, *, pull: bool = False, routes: Sequence[web.AbstractRouteDef] = ()) -> AsyncIterator[str]:
+    """Serve the page, and more routes; its address. With ``pull`` the host is at another relay."""
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
@@ -68,7 +68,7 @@ async def front(relay: Relay, *, pull: bool = False) -> AsyncIterator[str]:
         return web.Response(status=201, text=session.answer, content_type="application/sdp")
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.post("/{role:whip|whep}/{stream}", offer)])
+    app.add_routes([*routes, web.get("/", page), web.post("/{role:whip|whep}/{stream}", offer)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -93,8 +93,13 @@ class StudioPage {
     }
   }
 
+  /** `since`: when it went on the air; a reload does not begin to count anew. */
   #save(live) {
-    this.#storage.setItem(SAVED, JSON.stringify({ id: this.store.stream.id, live }));
+    const { id } = this.store.stream;
+    const saved = this.#saved();
+    const since = live ? ((saved?.id === id && saved.live && saved.since) || Date.now()) : null;
+    this.bar.since(since);
+    this.#storage.setItem(SAVED, JSON.stringify({ id, live, since }));
   }
 
   /** The saved show if it still runs; waits out a server that is restarting. */
@@ -210,7 +215,7 @@ class StudioPage {
     if (this.room.state === "waiting" && sending !== "connected") return this.bar.become("offline");
     if (sending === "connected") return this.bar.become(state === "live" ? "live" : "connecting");
     if (sending) return this.bar.become(sending === "reconnecting" || sending === "waiting" ? "reconnecting" : "connecting");
-    this.bar.become(state === "created" ? "ready" : "interrupted");
+    this.bar.become({ created: "ready", live: "elsewhere" }[state] ?? "interrupted");
     if (state === "interrupted") this.preview.again(true);
   }
 

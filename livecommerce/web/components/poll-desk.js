@@ -20,7 +20,8 @@ class PollDesk extends HTMLElement {
       { class: "poll-form", onsubmit: (e) => this.#submit(e) },
       field(t("poll.question"), this.question),
       h("fieldset", { class: "plain" }, h("legend", { class: "field-label" }, t("poll.answers")), this.answers, this.more),
-      h("div", { class: "pair" }, field(t("poll.time"), this.time), this.send),
+      field(t("poll.time"), this.time),
+      this.send,
     );
     this.note = h("refusal-note", { testid: "poll-refusal" });
     this.result = h("section", { class: "poll-result", testid: "poll-result" });

@@ -1,7 +1,7 @@
 /** `<studio-bar>`: the host's line of truth: on the air or not and since when, how many watch, how the sending goes. */
 import { h, setText, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
-import { bitrate, countdown, number, t } from "../ui/i18n.js";
+import { bitrate, elapsed, number, t } from "../ui/i18n.js";
 import { everyTick } from "../ui/ticker.js";
 
 class StudioBar extends HTMLElement {
@@ -27,7 +27,7 @@ class StudioBar extends HTMLElement {
       h("language-switch"),
     );
     for (const part of [this.status, this.viewers, this.line, this.time, this.keys]) show(part, false);
-    everyTick(() => this.#since && setText(this.time, countdown(performance.now() - this.#since)));
+    everyTick(() => this.#since && setText(this.time, elapsed(Date.now() - this.#since)));
   }
 
   follow(store) {
@@ -41,10 +41,13 @@ class StudioBar extends HTMLElement {
     show(this.status, true);
     this.status.dataset.state = state;
     setText(this.status, words);
-    if (state === "live") this.#since ??= performance.now();
-    else if (!["connecting", "reconnecting"].includes(state)) this.#since = null;
-    show(this.time, this.#since !== null);
+    show(this.time, this.#since !== null && ["live", "connecting", "reconnecting"].includes(state));
     if (!["live", "connecting", "reconnecting"].includes(state)) show(this.line, false);
+  }
+
+  /** Since when the show is on the air, in ms since the epoch; null while it is not. */
+  since(ms) {
+    this.#since = ms;
   }
 
   /** What the last second of sending was like, as the health panel judged it. */

@@ -104,6 +104,11 @@ export function countdown(ms) {
     : `${Math.floor(seconds / 60)}:${rest}`;
 }
 
+/** "0:09" or "1:02:03": how long something has lasted. */
+export function elapsed(ms) {
+  return countdown(Math.floor(Math.max(0, ms) / 1000) * 1000);
+}
+
 export function bitrate(bitsPerSecond) {
   return bitsPerSecond >= 1e6
     ? `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(bitsPerSecond / 1e6)} Mbit/s`

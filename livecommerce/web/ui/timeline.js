@@ -3,12 +3,12 @@ import { h } from "./dom.js";
 import { number, t, timeOfDay } from "./i18n.js";
 import { svg } from "./svg.js";
 
-const WIDTH = 640;
-const LEFT = 34;
+const WIDTH = 460;
+const LEFT = 30;
 const TOP = 18;
-const VIEWERS = 150;
-const LANE = 34;
-const GAP = 18;
+const VIEWERS = 120;
+const LANE = 30;
+const GAP = 22;
 const LANES = ["messages", "claims", "paid"];
 const HEIGHT = TOP + VIEWERS + LANES.length * (LANE + GAP) + 24;
 
@@ -26,7 +26,7 @@ export function drawTimeline(figure, report) {
   const drawing = svg(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words(report, most) },
-    deals(report, x, from + slots * bucket),
+    deals(report, x),
     svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: bottom, y2: bottom }),
     svg("path", { class: "area", d: `M${LEFT} ${bottom}${steps}L${at(viewers.length).toFixed(1)} ${bottom}Z` }),
     svg("path", { class: "line", d: `M${steps.slice(1)}` }),
@@ -49,19 +49,19 @@ function bars(counts, key, top, at) {
   return [
     svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: top + LANE, y2: top + LANE }),
     ...rects,
-    label(LEFT + 4, top + 4, t(`insight.${key}`), "start"),
+    label(LEFT + 4, top - 5, t(`insight.${key}`), "start"),
     label(LEFT - 6, top + 8, number(most), "end"),
   ];
 }
 
 /** Where deals were open: a band through all lanes, its title at the top where there is room. */
-function deals({ deals: spans }, x, end) {
+function deals({ deals: spans, to_ms: end }, x) {
   let taken = -Infinity;
   return spans.flatMap((deal) => {
     const [left, right] = [x(deal.opened_ms), x(deal.closed_ms ?? end)];
     const band = svg("rect", { class: "deal-band", x: left.toFixed(1), width: Math.max(2, right - left).toFixed(1), y: TOP, height: HEIGHT - TOP - 24 }, svg("title", {}, deal.title));
     const free = left > taken;
-    if (free) taken = left + deal.title.length * 6.4;
+    if (free) taken = left + 8 + deal.title.length * 6.8;
     return [band, free && label(left + 2, TOP - 6, deal.title, "start", "deal-name")];
   });
 }

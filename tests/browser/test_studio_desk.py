@@ -1,0 +1,337 @@
+"""What a host does at the desk, flow by flow: tools, products, deals, orders, figures, the room, the keyboard, axe."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.api import Api, Person
+from tests.browser.pages import (
+    DESK,
+    PATIENCE_MS,
+    PHONE,
+    hears,
+    joined,
+    open_page,
+    open_watch,
+    says,
+    sign_in_to_studio,
+    until,
+    who_is,
+)
+from tests.running import RunningServer, running_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("desk")) as running:
+        yield running
+
+
+@pytest.fixture
+async def api(server: RunningServer) -> AsyncIterator[Api]:
+    async with Api(server.url) as client:
+        yield client
+
+
+async def host_of(page: Page) -> Person:
+    """The guest that a studio page has signed in as."""
+    saved = await page.evaluate("() => JSON.parse(localStorage.getItem('livecommerce.host'))")
+    return Person(saved["token"], saved["user"]["id"], saved["user"]["name"])
+
+
+async def studio(browser: Browser, url: str, size: tuple[int, int] = DESK) -> tuple[Page, str, Person]:
+    """A host at the desk of a new show: the page, the show, the host."""
+    page = await open_page(browser, f"{url}/studio", size)
+    stream_id = await sign_in_to_studio(page)
+    return page, stream_id, await host_of(page)
+
+
+async def show_products(api: Api, host: Person, stream_id: str, *titles: str) -> None:
+    for title in titles:
+        spec = {"title": title, "price": {"amount": 1000, "currency": "EUR"}, "image_url": "/assets/demo/mug.svg"}
+        answer = await api.call("PUT", f"/api/v1/streams/{stream_id}/products/{title.lower()}", host, spec)
+        assert answer.status == 200, answer
+
+
+async def buy(api: Api, stream_id: str, deal_id: str, name: str) -> None:
+    person = await api.guest(name)
+    order = await api.claim(person, stream_id, deal_id)
+    paid = await api.call("POST", f"/api/v1/orders/{order.body['id']}/pay", person, {"payment_token": "pm_ok"})
+    assert paid.status == 200, paid
+
+
+def titles(page: Page) -> Locator:
+    return page.get_by_test_id("product-item").locator("strong")
+
+
+async def test_the_tools_beside_the_picture(browser: Browser, server: RunningServer) -> None:
+    """Mute, picture off, mirror: seen and sent; health counts every size; the link is a QR code; a reload goes on."""
+    page, stream_id, _ = await studio(browser, server.url)
+    await page.get_by_test_id("go-live").click()
+    state = page.get_by_test_id("studio-state")
+    await expect(state).to_have_attribute("data-state", "live", timeout=PATIENCE_MS)
+    enabled = (
+        "() => document.querySelector('[data-testid=preview]').srcObject.getTracks().map((t) => t.kind + t.enabled)"
+    )
+    meter = page.get_by_test_id("level")
+    await expect(meter).to_contain_text("Microphone")
+    await page.get_by_test_id("mic-toggle").click()
+    await expect(page.get_by_test_id("mic-toggle")).to_have_attribute("aria-pressed", "true")
+    await expect(meter).to_contain_text("Muted")
+    await page.keyboard.press("v")
+    await expect(page.get_by_test_id("picture-off")).to_be_visible()
+    assert set(await page.evaluate(enabled)) == {"audiofalse", "videofalse"}
+    await page.get_by_test_id("camera-toggle").click()
+    await page.get_by_test_id("mic-toggle").click()
+    assert set(await page.evaluate(enabled)) == {"audiotrue", "videotrue"}
+    flipped = "() => getComputedStyle(document.querySelector('[data-testid=preview]')).transform"
+    assert await page.evaluate(flipped) == "matrix(-1, 0, 0, 1, 0, 0)"
+    await page.get_by_test_id("mirror").click()
+    assert await page.evaluate(flipped) == "none"
+    await expect(page.get_by_test_id("health-bitrate")).to_contain_text("bit/s", timeout=PATIENCE_MS)
+    sizes = page.get_by_test_id("health-layers").locator("tr[data-active=true]")
+    await expect(sizes.first).to_contain_text("×", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("health-words")).to_be_hidden()
+    await page.get_by_test_id("share-code").click()
+    poster = page.get_by_test_id("share-poster").get_by_role("img")
+    await expect(poster).to_have_attribute("aria-label", f"{server.url}/watch/{stream_id}")
+    await page.keyboard.press("Escape")
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.get_by_test_id("copy-link").click()
+    await expect(page.get_by_test_id("copy-link")).to_contain_text("Copied")
+    assert await page.evaluate("() => navigator.clipboard.readText()") == f"{server.url}/watch/{stream_id}"
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.reload()
+    await joined(page)
+    await expect(page.get_by_test_id("go-live")).to_contain_text("Go live again")
+    await page.get_by_test_id("go-live").click()
+    await expect(state).to_have_attribute("data-state", "live", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("on-air-time")).to_be_visible()
+
+
+async def test_products_in_the_host_s_order(browser: Browser, server: RunningServer, api: Api) -> None:
+    """By buttons, by dragging, told to everybody and kept; edited, pinned, sold from, removed."""
+    page, stream_id, host = await studio(browser, server.url)
+    await show_products(api, host, stream_id, "Mug", "Bag", "Lamp")
+    await page.get_by_test_id("part-products").click()
+    await expect(titles(page)).to_have_text(["Mug", "Bag", "Lamp"])
+    first = page.get_by_test_id("product-item").first
+    await expect(first.get_by_test_id("product-up")).to_be_disabled()
+    await first.get_by_test_id("product-down").focus()
+    await page.keyboard.press("Enter")
+    await expect(titles(page)).to_have_text(["Bag", "Mug", "Lamp"])
+    await page.keyboard.press("Enter")
+    await expect(titles(page)).to_have_text(["Bag", "Lamp", "Mug"])
+    rows = page.get_by_test_id("product-item")
+    await rows.nth(2).drag_to(rows.nth(0), target_position={"x": 40, "y": 4})
+    await expect(titles(page)).to_have_text(["Mug", "Bag", "Lamp"])
+
+    async def kept() -> bool:
+        listed = await api.call("GET", f"/api/v1/streams/{stream_id}/products")
+        return [p["title"] for p in listed.body["items"]] == ["Mug", "Bag", "Lamp"]
+
+    await until("the server has the order", kept)
+    await rows.nth(1).get_by_test_id("product-edit").click()
+    await page.get_by_test_id("product-title").fill("Tote bag")
+    await page.get_by_test_id("product-save").click()
+    await expect(titles(page)).to_have_text(["Mug", "Tote bag", "Lamp"])
+    await rows.nth(1).get_by_test_id("product-pin").click()
+    await expect(rows.nth(1).get_by_test_id("product-pin")).to_have_attribute("aria-pressed", "true")
+    await rows.nth(2).get_by_test_id("product-remove").click()
+    await expect(titles(page)).to_have_text(["Mug", "Tote bag"])
+    await rows.nth(1).get_by_test_id("product-sell").click()
+    await expect(page.get_by_test_id("deal-title")).to_have_value("Tote bag")
+    await expect(page.get_by_test_id("deal-price")).to_be_focused()
+
+
+async def test_a_deal_from_preset_to_refund(browser: Browser, server: RunningServer, api: Api) -> None:
+    """Above the fold: start, stock, alarm, claims a second, revenue; extend, close; orders, refund, CSV; figures."""
+    page, stream_id, _ = await studio(browser, server.url)
+    await page.get_by_test_id("preset-lightning").click()
+    for field, value in (("title", "Mug"), ("price", "5.00"), ("units", "4")):
+        await page.get_by_test_id(f"deal-{field}").fill(value)
+    await page.get_by_test_id("deal-start").select_option("0")
+    await page.get_by_test_id("deal-more").locator("summary").click()
+    await page.get_by_test_id("deal-low").fill("2")
+    await page.get_by_test_id("deal-open").click()
+    board = page.get_by_test_id("board-deal")
+    await expect(board).to_have_attribute("data-state", "open")
+    await expect(board).to_be_in_viewport(ratio=1)
+    deal_id = await board.get_attribute("data-id") or ""
+    shown = await api.deal(stream_id, deal_id)
+    assert (shown["duration_s"], shown["hold_s"], shown["per_buyer_limit"]) == (30, 60, 1)
+    for name in ("Ada", "Bram"):
+        await buy(api, stream_id, deal_id, name)
+    await expect(page.get_by_test_id("low-stock")).to_contain_text("Only 2 left of Mug")
+    await expect(board).to_have_attribute("data-low", "true")
+    await expect(board.get_by_test_id("board-rate")).not_to_have_text("0")
+    await expect(board.get_by_test_id("board-revenue")).to_have_text("€10.00")
+    closes = shown["closes_at_ms"]
+    await page.keyboard.press("e")
+    await until("the deal is longer", lambda: later(api, stream_id, deal_id, closes))
+    await page.get_by_test_id("deal-close").click()
+    await expect(page.get_by_test_id("past-deals")).to_contain_text("1 past deal")
+    await page.get_by_test_id("past-deals").locator("summary").click()
+    await expect(board.get_by_test_id("board-state")).to_have_text("Closed")
+
+    await page.get_by_test_id("part-orders").click()
+    await expect(page.get_by_test_id("revenue")).to_have_text("€10.00")
+    async with page.expect_download() as download:
+        await page.get_by_test_id("orders-csv").click()
+    assert (await download.value).suggested_filename == f"orders-{stream_id}.csv"
+    await page.get_by_test_id("order-row").filter(has_text="Ada").get_by_test_id("order-refund").click()
+    await expect(page.get_by_test_id("revenue")).to_have_text("€5.00")
+    await page.get_by_test_id("part-insights").click()
+    await expect(page.get_by_test_id("insight-claims")).to_have_text("2")
+    await expect(page.get_by_test_id("insight-revenue")).to_have_text("€5.00")
+    await expect(page.get_by_test_id("timeline").locator(".deal-band")).to_have_count(1)
+    await page.get_by_test_id("insight-numbers").locator("summary").click()
+    await expect(page.get_by_test_id("insight-table").locator("tbody tr").first).to_be_visible()
+
+
+async def later(api: Api, stream_id: str, deal_id: str, closes_at_ms: int) -> bool:
+    return int((await api.deal(stream_id, deal_id))["closes_at_ms"]) == closes_at_ms + 30_000
+
+
+async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api) -> None:
+    """A question answered, a poll with live votes, a word blocked, a moderator made, a ban undone."""
+    page, stream_id, _ = await studio(browser, server.url)
+    viewer = await open_watch(browser, server.url, stream_id)
+    ann = await who_is(viewer)
+    await says(viewer, "does it ship to Ghent?")
+    await hears(page, "does it ship to Ghent?")
+    message = await page.get_by_test_id("chat-line").get_attribute("data-id")
+    asked = await command(page, "question.ask", message_id=message)
+    assert asked["offset"] > 0
+    await expect(page.get_by_test_id("question-count")).to_have_text("1")
+    await page.get_by_test_id("part-questions").click()
+    await expect(page.get_by_test_id("question")).to_contain_text("ship to Ghent")
+    await page.get_by_test_id("question-answer").click()
+    await expect(page.get_by_test_id("question")).to_have_count(0)
+    await expect(page.get_by_test_id("question-count")).to_be_hidden()
+
+    await page.get_by_test_id("part-poll").click()
+    await page.get_by_test_id("poll-question").fill("Which colour?")
+    for place, answer in enumerate(("Blue", "Red")):
+        await page.get_by_test_id("poll-answer").nth(place).fill(answer)
+    await page.get_by_test_id("poll-open").click()
+    await expect(page.get_by_test_id("poll-result")).to_contain_text("Which colour?")
+    await command(
+        page, "poll.vote", poll_id=await page.get_by_test_id("poll-result").get_attribute("data-id"), answer=1
+    )
+    await expect(page.get_by_test_id("poll-count")).to_have_text(["0 · 0%", "1 · 100%"])
+    await page.get_by_test_id("poll-close").click()
+    await expect(page.get_by_test_id("poll-result")).to_have_attribute("data-state", "closed")
+    await expect(page.get_by_test_id("poll-open")).to_be_visible()
+
+    await page.get_by_test_id("part-rules").click()
+    await page.get_by_test_id("word-new").fill("rotten")
+    await page.get_by_test_id("word-add").click()
+    await expect(page.get_by_test_id("word")).to_have_text("rotten")
+    await page.get_by_test_id("moderator-new").select_option(ann.id)
+    await page.get_by_test_id("moderator-add").click()
+    await expect(page.get_by_test_id("moderator")).to_contain_text(ann.name)
+    await page.reload()
+    await joined(page)
+    await page.get_by_test_id("part-rules").click()
+    await expect(page.get_by_test_id("word")).to_have_text("rotten")
+    await page.get_by_test_id("moderator-remove").click()
+    await expect(page.get_by_test_id("moderator")).to_have_count(0)
+    await page.get_by_test_id("word").click()
+    await expect(page.get_by_test_id("word")).to_have_count(0)
+    await command(page, "chat.ban", user_id=ann.id, seconds=600)
+    await expect(viewer.get_by_test_id("poster")).to_contain_text("closed this show to you", timeout=PATIENCE_MS)
+    await page.get_by_test_id("part-chat").click()
+    await page.get_by_test_id("part-rules").click()
+    await expect(page.get_by_test_id("ban")).to_contain_text("until")
+    await page.get_by_test_id("unban").click()
+    await expect(page.get_by_test_id("ban")).to_have_count(0)
+    await viewer.reload()
+    await joined(viewer)
+
+
+async def command(page: Page, do: str, **fields: Any) -> Any:
+    """Send a command over a connection of the host's own, as another client of theirs would."""
+    script = """async ([token, url, message]) => new Promise((resolve) => {
+      const socket = new WebSocket(url, "livecommerce.v1.json");
+      socket.onopen = () => socket.send(JSON.stringify({ id: 1, do: "join", token }));
+      socket.onmessage = ({ data }) => {
+        for (const each of [JSON.parse(data)].flat()) {
+          if (each.re === 1) socket.send(JSON.stringify({ id: 2, ...message }));
+          if (each.re === 2) (socket.close(), resolve(each));
+        }
+      };
+    })"""
+    link = await page.get_by_test_id("watch-link").get_attribute("href") or ""
+    url = link.replace("http", "ws", 1).replace("/watch/", "/ws/")
+    answer = await page.evaluate(script, [(await host_of(page)).token, url, {"do": do, **fields}])
+    assert "ok" in answer, answer
+    return answer["ok"]
+
+
+async def test_the_keyboard_and_its_help(browser: Browser, server: RunningServer) -> None:
+    """Single keys act unless somebody writes; ? tells them; they can be switched off; tabs follow the arrows."""
+    page, _, _ = await studio(browser, server.url)
+    await page.locator("body").press("?")
+    help_ = page.get_by_test_id("keys")
+    await expect(help_).to_be_visible()
+    await expect(help_).to_contain_text("Compose a deal")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("d")
+    await expect(page.get_by_test_id("deal-title")).to_be_focused()
+    await page.keyboard.type("pool")
+    await expect(page.get_by_test_id("deal-title")).to_have_value("pool")
+    await page.get_by_test_id("part-deals").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_test_id("part-products")).to_be_focused()
+    await expect(page.get_by_test_id("product-form")).to_be_visible()
+    await page.keyboard.press("i")
+    await expect(page.get_by_test_id("part-insights")).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("?")
+    await page.get_by_test_id("keys-on").uncheck()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("o")
+    await expect(page.get_by_test_id("part-insights")).to_have_attribute("aria-selected", "true")
+
+
+PARTS = ("deals", "products", "orders", "insights", "chat", "questions", "poll", "rules")
+
+
+async def faults(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page as it stands; the chat is looked at on the viewer's page."""
+    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    results = await Axe().run(page, context={"exclude": [["chat-panel"]]}, options=options)
+    return [
+        f"{v['id']}: {node['target']} {node['failureSummary']}"
+        for v in results.response["violations"]
+        for node in v["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_axe_finds_nothing(browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]) -> None:
+    """WCAG 2.2 AA, as far as a machine can tell: the door, every panel filled, the help."""
+    page = await open_page(browser, f"{server.url}/studio", size)
+    found = {"door": await faults(page)}
+    stream_id = await sign_in_to_studio(page)
+    host = await host_of(page)
+    await show_products(api, host, stream_id, "Mug", "Bag")
+    deal_id = await api.open_deal(host, stream_id)
+    await buy(api, stream_id, deal_id, "Ada")
+    await expect(page.get_by_test_id("order-row")).to_have_count(1)
+    for part in PARTS:
+        phone = size == PHONE and part in ("deals", "products", "orders", "insights", "chat")
+        await page.get_by_test_id(f"{'tab' if phone else 'part'}-{part}").click()
+        found[part] = await faults(page)
+    if size == DESK:
+        await page.get_by_test_id("shortcuts").click()
+        found["help"] = await faults(page)
+    assert {part: wrong for part, wrong in found.items() if wrong} == {}

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from livecommerce.client import Client
 from load_tests.claim_floor import measure_floor
-from load_tests.claims import Claim, Claims
-from load_tests.history import ACCEPTED, Window
+from load_tests.claims import Claims
+from load_tests.history import Window
 from load_tests.processes import Generators
 from load_tests.report import Report
 from load_tests.run import Options, Run
-from load_tests.sale_checks import Sale, fairness, judge
+from load_tests.sale_checks import Sale, judge
 from load_tests.sale_crowd import Share, crowd
+from load_tests.sale_figures import show
 from load_tests.session import execute
 from load_tests.stock_watch import StockListener, StockSequence, StockWatch
 
@@ -32,7 +31,8 @@ TOLD_S = 10.0
 #: what the floors are measured with
 FLOOR_CLAIMS = 6000
 #: limits that are not what is measured
-SERVER_OPTIONS = ("--limit", "user=1000000/1000000", "--limit", "commands=1000000/1000000")
+LIMITS = ("user=1000000/1000000", "claims=1000000/1000000", "commands=1000000/1000000")
+SERVER_OPTIONS = tuple(word for limit in LIMITS for word in ("--limit", limit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,8 @@ class _FlashSale:
     def __init__(self, run: Run, plan: Plan) -> None:
         self.run, self.plan = run, plan
         self.sale = Sale(plan.units, plan.limit, Window(), foreign=run.target.server is None)
-        self._began: dict[str, float] = {}
+        #: CPU seconds of workers, Valkey and generators while the units were sold
+        self._used: dict[str, float] = {}
 
     async def play(self) -> None:
         """All of it."""
@@ -82,7 +83,7 @@ class _FlashSale:
                 await self._sale(host, stream_id, token)
             finally:
                 await host.end_stream(stream_id)
-        self._figures()
+        show(self.sale, run, self._used)
         if floor is not None:
             rate = run.report.numbers()["accepted"]
             run.floor("accepted", rate, floor.bare_per_s, "claims/s", "bare script calls", better="higher")
@@ -190,50 +191,6 @@ class _FlashSale:
     async def _read_back(self, host: Client, stream_id: str, deal_id: str) -> None:
         self.sale.deal = await host.deal(stream_id, deal_id)
         self.sale.journal = await journal(host, stream_id)
-
-    # --- figures ------------------------------------------------------------------------------------------------
-
-    def _spans(self) -> dict[str, float]:
-        """Seconds in which each kind of answer came: yes from the first claim on, the others from the first of them."""
-        claims = [c for c in self.sale.claims if math.isfinite(c.ended_s)]
-        first_s = min((c.due_s for c in claims), default=0.0)
-        spans = {"all": _last(claims) - first_s, "accepted": _last(claims, ACCEPTED) - first_s}
-        for outcome in {c.outcome for c in claims} - {ACCEPTED}:
-            spans[outcome] = _last(claims, outcome) - min(c.ended_s for c in claims if c.outcome == outcome)
-        return spans
-
-    def _figures(self) -> None:
-        run, claims, spans = self.run, self.sale.claims, self._spans()
-        answered = [c for c in claims if math.isfinite(c.ended_s)]
-        durable = bool(run.report.server.get("durable"))
-        accepted = len(self.sale.accepted)
-        rate = accepted / spans["accepted"] if spans["accepted"] > 0 else 0.0
-        run.figure("accepted", rate, "claims/s", "higher", f"{accepted:,} in {spans['accepted']:.2f} s")
-        note = "each on disk before its yes" if durable else "a yes may be lost with the machine"
-        run.figure("of these durable", rate if durable else 0.0, "claims/s", "higher", note)
-        for outcome, count in Counter(c.outcome for c in answered).most_common():
-            if outcome != ACCEPTED and spans.get(outcome, 0) > 0:
-                run.figure(outcome.replace("_", " "), count / spans[outcome], "answers/s", "higher", f"{count:,}")
-        run.figure("answered", len(answered) / max(spans["all"], 1e-9), "answers/s", "higher", f"{len(answered):,}")
-        for kind, name in (("worker", "server CPU a claim"), ("valkey", "Valkey's CPU a claim")):
-            if run.target.server is not None:
-                run.figure(name, self._used[kind] / max(1, len(answered)) * 1e6, "µs", "lower")
-        run.figure("generator's CPU a claim", self._used["generator"] / max(1, len(answered)) * 1e6, "µs", "lower")
-        for name, histogram in sorted(run.timeline.total.histograms.items()):
-            for percent in (50, 99):
-                run.figure(f"{name}: p{percent}", histogram.percentile(percent) / 1000, "ms", "lower")
-        self._fairness()
-
-    def _fairness(self) -> None:
-        fair = fairness(self.sale.claims)
-        rows = [(f"{n * 10}–{n * 10 + 10} %", asked, got) for n, (asked, got) in enumerate(fair.deciles)]
-        note = "Tenths of the buyers by when their first claim was sent, and how many of them got a unit by it."
-        self.run.table("Fairness by arrival", ("arrived", "asked", "got a unit"), rows, note)
-        self.run.figure("served in the order of arrival", fair.in_order * 100, "%", "higher")
-
-
-def _last(claims: Sequence[Claim], outcome: str | None = None) -> float:
-    return max((c.ended_s for c in claims if outcome is None or c.outcome == outcome), default=0.0)
 
 
 async def journal(host: Client, stream_id: str) -> Counter[str]:

@@ -59,6 +59,8 @@ class Curve:
     name: str
     unit: str
     points: Sequence[tuple[float, float]]
+    #: the plot that it shares with others; its own where empty
+    plot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

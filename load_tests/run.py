@@ -103,9 +103,9 @@ class Run:
         if floor and value:
             self.figure(f"{name}, times the floor", value / floor if better == "lower" else floor / value, "×", "lower")
 
-    def curve(self, name: str, unit: str, points: Sequence[tuple[float, float]]) -> None:
-        """A plot of its own: (seconds from the start, value)."""
-        self.report.curves.append(Curve(name, unit, points))
+    def curve(self, name: str, unit: str, points: Sequence[tuple[float, float]], *, plot: str = "") -> None:
+        """A curve of (seconds from the start, value); those of one ``plot`` are drawn together."""
+        self.report.curves.append(Curve(name, unit, points, plot))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]], note: str = "") -> None:
         """A table of its own."""

@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
+from load_tests import html, markdown
 from load_tests.live import Progress, progress
 from load_tests.own_server import ServerError, own_server
 from load_tests.processes import raise_file_limit
@@ -148,5 +149,12 @@ def finish(report: Report, options: Options) -> None:
         report.show(console)
     if options.json_path is not None:
         report.write(options.json_path)
+    if options.html_path is not None:
+        html.write(report, options.html_path)
+    if options.markdown_path is not None:
+        markdown.write(report, options.markdown_path)
+    for path in (options.json_path, options.html_path, options.markdown_path):
+        if path is not None and not options.quiet:
+            console.print(f"written: {path.resolve()}", highlight=False, soft_wrap=True)
     if not report.passed:
         sys.exit(1)

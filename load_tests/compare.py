@@ -1,0 +1,118 @@
+"""Two reports side by side: which figures are better now, and which are worse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from load_tests.report import number
+
+Direction = Literal["better", "worse", "same", "changed"]
+#: changes below this are noise on any shared machine
+NOISE = 0.03
+
+
+class NotAReport(click.ClickException):
+    """A file that no command here wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure in both reports."""
+
+    name: str
+    unit: str
+    before: float
+    after: float
+    direction: Direction
+
+    @property
+    def share(self) -> float | None:
+        """How much it grew; None from nothing."""
+        return (self.after - self.before) / abs(self.before) if self.before else None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A report's JSON; raises :class:`NotAReport`."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotAReport(f"{path}: {error}") from error
+    if not isinstance(found, dict) or not {"command", "figures", "latency_us"} <= set(found):
+        raise NotAReport(f"{path} is not a report of this tool")
+    return found
+
+
+def numbers(report: Mapping[str, Any]) -> dict[str, tuple[float, str, str]]:
+    """Every number: name -> (value, unit, better)."""
+    found: dict[str, tuple[float, str, str]] = {}
+    for name, figure in report["figures"].items():
+        if isinstance(figure, dict):
+            found[name] = (float(figure["value"]), figure["unit"], figure["better"])
+        elif isinstance(figure, (int, float)):
+            found[name] = (float(figure), "", "")
+    for name, summary in report["latency_us"].items():
+        for percent in ("p50", "p90", "p99", "p99.9", "max"):
+            found.setdefault(f"{name}: {percent}", (summary[percent] / 1000, "ms", "lower"))
+    return found
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+    """What both have, in the order of the second."""
+    old = numbers(before)
+    for name, (value, unit, better) in numbers(after).items():
+        if name in old:
+            yield Difference(name, unit, old[name][0], value, _direction(old[name][0], value, better))
+
+
+def _direction(before: float, after: float, better: str) -> Direction:
+    if abs(after - before) <= NOISE * max(abs(before), abs(after)):
+        return "same"
+    if not better:
+        return "changed"
+    return "better" if (after > before) == (better == "higher") else "worse"
+
+
+def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Sentences about what differs besides the figures: such runs are compared with care."""
+    said = []
+    if before["command"] != after["command"]:
+        said.append(f"These are two different commands: {before['command']} and {after['command']}.")
+    for part in ("settings", "machine", "versions", "server"):
+        one, other = before.get(part, {}), after.get(part, {})
+        for name in dict.fromkeys([*one, *other]):
+            if one.get(name) != other.get(name) and name != "load before":
+                said.append(f"{part}: {name} was {one.get(name, 'not given')}, is {other.get(name, 'not given')}")
+    return said
+
+
+@click.command("compare")
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(before: Path, after: Path) -> None:
+    """Show what changed between two reports (--json of any command); ends with status 0 whatever it finds."""
+    old, new = load(before), load(after)
+    console = Console()
+    table = Table(title=f"{before.name} → {after.name}", title_justify="left")
+    table.add_column("what")
+    for name in ("before", "after", "change", ""):
+        table.add_column(name, justify="right" if name else "left")
+    colours = {"better": "green", "worse": "red", "same": "dim", "changed": "yellow"}
+    for one in differences(old, new):
+        change = "–" if one.share is None else f"{one.share * 100:+.1f} %"
+        said = f"[{colours[one.direction]}]{one.direction}[/]"
+        table.add_row(one.name, f"{number(one.before)} {one.unit}", f"{number(one.after)} {one.unit}", change, said)
+    console.print(table)
+    for sentence in unlike(old, new):
+        console.print(f"note: {sentence}", highlight=False, markup=False)
+    for name, report in (("before", old), ("after", new)):
+        failed = [check["name"] for check in report.get("checks", []) if not check["passed"]]
+        if failed:
+            console.print(f"[red]{name}: failed: {', '.join(failed)}[/red]", highlight=False)

@@ -15,9 +15,10 @@ from struct import pack
 from typing import Any
 
 from pylibsrtp import Policy
+from pylibsrtp._binding import ffi
 
 from streams.dtls import srtp_session
-from streams.srtp import SendBuffer, memmove, protect
+from streams.srtp import memmove, protect
 
 SOL_UDP, UDP_SEGMENT = 17, 103
 _TAG = 16
@@ -52,13 +53,14 @@ def _drain(count: int, pipe: Connection) -> None:
 
 def _send(ports: list[int], sizes: list[int], frames_per_s: float, seconds: float) -> tuple[float, int]:
     """CPU seconds and packets sent of the loop."""
-    buffer = SendBuffer()
+    memory, length_memory = ffi.new("unsigned char[]", 1 << 16), ffi.new("int[]", len(sizes))
     key = os.urandom(28)
     sessions = [srtp_session(key, Policy.SRTP_PROFILE_AEAD_AES_128_GCM, outbound=True) for _ in ports]
     viewers = [(session._srtp[0], ("127.0.0.1", port)) for session, port in zip(sessions, ports, strict=True)]
     stride = max(sizes) + _TAG
-    lengths = buffer.length_template([max(sizes)] * len(sizes))
-    slots, view = buffer.slots(stride, len(sizes)), buffer.view[: stride * len(sizes)]
+    lengths = ffi.new("int[]", [max(sizes)] * len(sizes))
+    slots = [(memory + index * stride, length_memory + index) for index in range(len(sizes))]
+    view = memoryview(ffi.buffer(memory))[: stride * len(sizes)]
     ancillary = [(SOL_UDP, UDP_SEGMENT, pack("=H", stride))]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
@@ -73,10 +75,10 @@ def _send(ports: list[int], sizes: list[int], frames_per_s: float, seconds: floa
                 header = pack("!BBHII", 0x80, 96, sequence & 0xFFFF, frame * 3000 & 0xFFFFFFFF, 7)
                 parts.append(header + bytes(max(sizes) - 12 + _TAG))
             template = b"".join(parts)
-            memory, total, size_bytes = buffer.memory, len(template), 4 * len(sizes)
+            total, size_bytes = len(template), 4 * len(sizes)
             for context, address in viewers:
                 memmove(memory, template, total)
-                memmove(buffer.lengths, lengths, size_bytes)
+                memmove(length_memory, lengths, size_bytes)
                 for packet, length in slots:
                     protect(context, packet, length)
                 sock.sendmsg([view], ancillary, 0, address)

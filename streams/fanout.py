@@ -1,28 +1,29 @@
 """The hot path: one prepared run to many viewers.
 
 Everything that is the same for viewers of one rendering is done once, in :class:`PreparedRun`; for each viewer remain
-a copy, one ``srtp_protect`` a packet and one ``sendmsg`` with ``UDP_SEGMENT``. A frame to 500 viewers would hold the
-event loop for 11 ms: it is sent in slices, between which others run.
+a copy and one ``srtp_protect`` a packet, for each batch of viewers one ``sendmmsg`` with ``UDP_SEGMENT``. A frame to
+500 viewers would hold the event loop for 11 ms: it is sent in slices, between which others run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import socket
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import repeat
 from struct import pack
 from typing import Any, Protocol
 
+from streams import batch as batches
+from streams.batch import HEADER_BYTES, MAX_SEGMENTS, WIDTH, Slot, ancillary
 from streams.delays import Delays
 from streams.packet import Packet, Rendering
 from streams.runs import split_runs
-from streams.srtp import MAX_SEGMENTS, MAX_SEND_BYTES, SendBuffer, memmove, protect
-
-SOL_UDP = 17
-UDP_SEGMENT = 103
+from streams.srtp import MAX_SEND_BYTES, SendBuffer, memmove, protect
 
 #: seconds a slice may hold the event loop
 SLICE_S = 0.002
@@ -44,6 +45,8 @@ class Receiver(Protocol):
     #: libsrtp context; None once the viewer has left
     context: Any
     address: Any
+    #: the same as the kernel reads it: :func:`streams.batch.packed`
+    name: bytes
     #: whether sends to this address may be segmented by the kernel; sticky for each viewer
     segmented: bool
     packets_sent: int
@@ -52,33 +55,28 @@ class Receiver(Protocol):
 
 
 class PreparedRun:
-    """Plaintexts at their places, with room for the tags, and the pointers to encrypt them."""
+    """Plaintexts at their places, with room for the tags, and the pointers to encrypt them in each slot of a batch."""
 
-    __slots__ = (
-        "ancillary",
-        "arrived_s",
-        "count",
-        "length_bytes",
-        "lengths",
-        "slots",
-        "stride",
-        "template",
-        "total",
-        "view",
-    )
+    __slots__ = ("_batch", "_slots", "arrived_s", "count", "stride", "template", "template_bytes", "total")
 
     def __init__(self, plaintexts: Sequence[bytes], tag_bytes: int, buffer: SendBuffer, arrived_s: float = 0.0) -> None:
         self.arrived_s = arrived_s
         gap = bytes(tag_bytes)
-        self.count = len(plaintexts)
+        self.count = count = len(plaintexts)
         self.stride = len(plaintexts[0]) + tag_bytes
-        self.template = gap.join(plaintexts) + gap
-        self.total = len(self.template)
-        self.lengths = buffer.length_template([len(each) for each in plaintexts])
-        self.length_bytes = 4 * self.count
-        self.slots = buffer.slots(self.stride, self.count)
-        self.view = buffer.view[: self.total]
-        self.ancillary = [(SOL_UDP, UDP_SEGMENT, pack("=H", self.stride))]
+        # As a slot has it: the lengths, which libsrtp overwrites, then the packets.
+        self.template = pack(f"={count}i", *map(len, plaintexts)) + gap.join(plaintexts) + gap
+        self.template_bytes = len(self.template)
+        self.total = self.template_bytes - 4 * count
+        self._batch = buffer.batch
+        self._slots: list[Slot] = []
+
+    def slots(self, viewers: int) -> list[Slot]:
+        """The slots of a batch, as many as so many viewers need."""
+        slots = self._slots
+        while len(slots) < min(viewers, WIDTH):
+            slots.append(self._batch.slot(len(slots), self.count, self.stride, self.total))
+        return slots
 
 
 def prepare(packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: SendBuffer) -> list[PreparedRun]:
@@ -151,55 +149,82 @@ class FanOut:
             self._overall.note(waited_s, run.count)
 
     def send_to(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
-        """Encrypt and send one run to each viewer. The hot path: every name is local."""
-        memory, lengths = self._buffer.memory, self._buffer.lengths
-        template, total, slots, view = run.template, run.total, run.slots, run.view
-        length_template, length_bytes, count = run.lengths, run.length_bytes, run.count
-        sendmsg, ancillary = self._socket.sendmsg, run.ancillary
-        data = [view]
+        """Encrypt and send one run to each viewer. The hot path: every name is local (load_tests/relay_floor.py)."""
+        slots, names = run.slots(len(viewers)), self._buffer.batch.names
+        width = len(slots)
+        template, template_bytes, count = run.template, run.template_bytes, run.count
+        filled: list[Receiver] = []
         for viewer in viewers:
             context = viewer.context
             if context is None:
                 continue
-            memmove(memory, template, total)
-            memmove(lengths, length_template, length_bytes)
-            for packet, length in slots:
-                if protect(context, packet, length):
-                    break
+            start, packets, lengths, name, view = slots[len(filled)]
+            memmove(start, template, template_bytes)
+            if any(map(protect, repeat(context), packets, lengths)):
+                viewer.packets_dropped += count
+            elif count > 1 and not viewer.segmented:
+                self._send_singly(run, viewer, view)
             else:
-                try:
-                    if count == 1:
-                        sendmsg(data, (), 0, viewer.address)
-                    elif viewer.segmented:
-                        sendmsg(data, ancillary, 0, viewer.address)
-                    else:
-                        self._send_singly(run, viewer)
-                except OSError as error:
-                    self._failed(run, viewer, error)
-                    continue
-                viewer.packets_sent += count
-                viewer.bytes_sent += total
-                continue
-            viewer.packets_dropped += count
+                names[name] = viewer.name
+                filled.append(viewer)
+                if len(filled) == width:
+                    self._post(run, filled)
+                    filled = []
+        if filled:
+            self._post(run, filled)
 
-    def _send_singly(self, run: PreparedRun, viewer: Receiver) -> None:
-        view, sendto = run.view, self._socket.sendto
-        for start in range(0, run.total, run.stride):
-            sendto(view[start : start + run.stride], viewer.address)
-
-    def _failed(self, run: PreparedRun, viewer: Receiver, error: OSError) -> None:
-        """A full socket buffer drops and counts; a refused segmentation is remembered for this address alone."""
-        if run.count > 1 and viewer.segmented and error.errno in _NO_SEGMENTATION:
-            viewer.segmented = False
-            try:
-                self._send_singly(run, viewer)
-            except OSError:
-                viewer.packets_dropped += run.count
-            else:
-                viewer.packets_sent += run.count
-                viewer.bytes_sent += run.total
+    def _post(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
+        """Send the slots that are filled: in one call, but for those the kernel refuses."""
+        send_many, slots = batches.sendmmsg, run.slots(len(viewers))
+        if send_many is None:
+            for viewer, slot in zip(viewers, slots, strict=False):
+                self._send_alone(run, viewer, slot.view)
             return
-        viewer.packets_dropped += run.count
+        batch, count, total = self._buffer.batch, run.count, run.total
+        batch.load(total, run.stride if count > 1 else 0)
+        descriptor, done, wanted = self._socket.fileno(), 0, len(viewers)
+        while done < wanted:
+            sent = send_many(descriptor, batch.headers + HEADER_BYTES * done, wanted - done, socket.MSG_DONTWAIT)
+            if sent > 0:
+                for viewer in viewers[done : done + sent]:
+                    viewer.packets_sent += count
+                    viewer.bytes_sent += total
+                done += sent
+            else:
+                # The kernel stops before a message that it refuses, and says why when asked to begin with it.
+                self._failed(run, viewers[done], slots[done].view, ctypes.get_errno())
+                done += 1
+
+    def _send_alone(self, run: PreparedRun, viewer: Receiver, view: memoryview) -> None:
+        """One run to one viewer by the socket module."""
+        try:
+            self._socket.sendmsg([view], ancillary(run.stride) if run.count > 1 else (), 0, viewer.address)
+        except OSError as error:
+            self._failed(run, viewer, view, error.errno)
+        else:
+            self._sent(run, viewer)
+
+    def _send_singly(self, run: PreparedRun, viewer: Receiver, view: memoryview) -> None:
+        """One run to one viewer, packet by packet."""
+        try:
+            for start in range(0, run.total, run.stride):
+                self._socket.sendto(view[start : start + run.stride], viewer.address)
+        except OSError:
+            viewer.packets_dropped += run.count
+        else:
+            self._sent(run, viewer)
+
+    def _failed(self, run: PreparedRun, viewer: Receiver, view: memoryview, number: int | None) -> None:
+        """A full socket buffer drops and counts; a refused segmentation is remembered for this address alone."""
+        if run.count > 1 and viewer.segmented and number in _NO_SEGMENTATION:
+            viewer.segmented = False
+            self._send_singly(run, viewer, view)
+        else:
+            viewer.packets_dropped += run.count
+
+    def _sent(self, run: PreparedRun, viewer: Receiver) -> None:
+        viewer.packets_sent += run.count
+        viewer.bytes_sent += run.total
 
     def close(self) -> None:
         """Forget what still waits."""

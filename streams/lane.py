@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from streams import vp8
 from streams.audience import Audience
+from streams.batch import MAX_SEGMENTS
 from streams.codecs import Codec
 from streams.keyframes import KeyframeRequests
 from streams.layers import Layer
 from streams.packet import Packet
 from streams.runs import pad_to_runs
-from streams.srtp import MAX_SEGMENTS
 from streams.track import Track
 
 #: seconds a frame's packets may wait for the rest of the frame

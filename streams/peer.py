@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streams.answer import Chosen, Local, is_dtls_client
-from streams.dtls import DtlsSession
+from streams.batch import packed
+from streams.dtls import SEND_WINDOW, DtlsSession
 
 if TYPE_CHECKING:
     from streams.rtcp import Message
@@ -30,6 +31,8 @@ class Peer:
     kind = ""
     #: seconds without an authentic STUN request after which this peer is gone
     consent_limit_s = CONSENT_S
+    #: packets that may be sent out of order or once more
+    send_window = SEND_WINDOW
 
     def __init__(
         self,
@@ -45,6 +48,8 @@ class Peer:
         self.stream_id = stream_id
         self.chosen = chosen
         self.address: Any = None
+        #: the same as the kernel reads it
+        self.name = b""
         #: libsrtp context for what is sent; None before the handshake and after the end
         self.context: Any = None
         self.receive_context: Any = None
@@ -112,7 +117,7 @@ class Peer:
         if self.transport.by_address.get(address) is not self:
             self.transport.move(self, address)
         if self.address is None or (use_candidate and address != self.address):
-            self.address = address
+            self.address, self.name = address, packed(address)
             self.address_changed()
         if self._dtls is None:
             self._start_handshake(now_s)
@@ -137,6 +142,7 @@ class Peer:
             client=is_dtls_client(self._setup),
             fingerprints=self._fingerprints,
             send=self._send_dtls,
+            send_window=self.send_window,
             on_connected=self._connected,
             on_closed=self._leave,
         )

@@ -17,7 +17,7 @@ from streams import rtcp, stun
 from streams.allowance import Allowance
 from streams.answer import Local
 from streams.codecs import Codec
-from streams.dtls import srtp_session
+from streams.dtls import WINDOW, srtp_session
 from streams.flow import Flow, Segment
 from streams.packet import Rendering
 from streams.peer import Peer
@@ -61,7 +61,7 @@ class PipeOut(Viewer):
         self.media_key, self.feedback_key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
         self._srtp = (
             srtp_session(self.feedback_key, _PROFILE, outbound=False),
-            srtp_session(self.media_key, _PROFILE, outbound=True),
+            srtp_session(self.media_key, _PROFILE, outbound=True, window=WINDOW),
         )
 
     def ticket(self, local: Local, playing: Collection[Codec]) -> Ticket:

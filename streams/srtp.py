@@ -9,8 +9,8 @@ from typing import Any
 
 from pylibsrtp._binding import ffi, lib
 
-#: the kernel takes at most this many segments in one send
-MAX_SEGMENTS = 64
+from streams.batch import Batch
+
 #: payload of one UDP datagram (and of one GSO send) at most
 MAX_SEND_BYTES = 65_000
 #: a datagram that is larger than an Ethernet frame is not for us
@@ -44,20 +44,13 @@ class ReceiveBuffer:
 
 
 class SendBuffer:
-    """Where a run of packets is encrypted for one viewer after the other."""
+    """Where single packets, and runs for a batch of viewers, are encrypted; one a worker."""
 
     def __init__(self) -> None:
         self.memory = ffi.new("unsigned char[]", 1 << 16)
-        self.lengths = ffi.new("int[]", MAX_SEGMENTS)
+        self.lengths = ffi.new("int[]", 1)
         self.view = memoryview(ffi.buffer(self.memory))
-
-    def slots(self, stride: int, count: int) -> list[tuple[Any, Any]]:
-        """Pointers to each packet of a run and to its length."""
-        return [(self.memory + i * stride, self.lengths + i) for i in range(count)]
-
-    def length_template(self, sizes: list[int]) -> Any:
-        """The lengths of a run, to be copied into place before each encryption."""
-        return ffi.new("int[]", sizes)
+        self.batch = Batch()
 
     def encrypt(self, context: Any, plaintext: bytes) -> memoryview | None:
         """One RTP packet encrypted; valid until the next use of this buffer."""

@@ -12,6 +12,7 @@ from streams import rtcp
 from streams.bandwidth import Path, Report
 from streams.codecs import Codec
 from streams.counters import Counters
+from streams.dtls import WINDOW
 from streams.flow import Flow, Segment
 from streams.layers import LayerChoice
 from streams.packet import Packet, Rendering
@@ -62,6 +63,8 @@ class Viewer(Peer):
         self._on_report = on_report
         self._tag_bytes = 0
         self._payload_types = _payload_types(tuple(form for each in self.chosen.values() for form in each.formats))
+        if any(codec.kind == "video" and rtx is None for codec, (_, rtx) in self._payload_types.items()):
+            self.send_window = WINDOW  # it is sent the very packets again, however old
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
         self._rtx_sequence = {kind: secrets.randbelow(1 << 15) for kind in self.chosen}
         self._credit = float(RETRANSMISSION_BURST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import socket
 import time
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from pylibsrtp import Policy, Session
 
-from streams import fanout
+from streams import batch, fanout
+from streams.batch import WIDTH
 from streams.fanout import MAX_WAITING_RUNS, FanOut, prepare
 from streams.packet import Packet, Rendering
 from streams.srtp import SendBuffer
@@ -30,11 +32,12 @@ def session(kind: int) -> Session:
 class Receiver:
     """A viewer that is a socket."""
 
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+    def __init__(self, family: int = socket.AF_INET) -> None:
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
         self.socket.settimeout(2)
         self.address = self.socket.getsockname()
+        self.name = batch.packed(self.address)
         self._sender, self._receiver = session(Policy.SSRC_ANY_OUTBOUND), session(Policy.SSRC_ANY_INBOUND)
         self.context: Any = self._sender._srtp[0]
         self.segmented = True
@@ -44,17 +47,58 @@ class Receiver:
         return [self._receiver.unprotect(self.socket.recv(2048)) for _ in range(count)]
 
 
-class RefusingSocket:
-    """A socket whose kernel refuses as told."""
+class Refusals:
+    """A kernel that refuses as told, for ``sendmmsg`` and for the socket module alike."""
 
-    def __init__(self, real: socket.socket, refusal: int, *, only_segmented: bool) -> None:
-        self._real, self._refusal, self._only_segmented = real, refusal, only_segmented
-        self.sendto = real.sendto
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, real: socket.socket) -> None:
+        self._real = real
+        self.sendto, self.fileno = real.sendto, real.fileno
+        #: addresses to which nothing segmented is sent, and the error it is refused with
+        self.refused: dict[Any, int] = {}
+        #: messages after which a call gives up for once
+        self.stops_after = 0
+        self.calls = 0
+        self._send_many = batch.sendmmsg
+        if batch.sendmmsg is not None:
+            monkeypatch.setattr(batch, "sendmmsg", self.sendmmsg)
 
     def sendmsg(self, data: Any, ancillary: Sequence[Any], flags: int, address: Any) -> int:
-        if ancillary or not self._only_segmented:
-            raise OSError(self._refusal, "refused")
+        if address in self.refused:
+            raise OSError(self.refused[address], "refused")
         return self._real.sendmsg(data, ancillary, flags, address)
+
+    def sendmmsg(self, descriptor: int, headers: int, count: int, flags: int) -> int:
+        assert self._send_many is not None
+        self.calls += 1
+        refused = {batch.packed(address): number for address, number in self.refused.items()}
+        for index in range(count):
+            name = ctypes.c_void_p.from_address(headers + index * batch.HEADER_BYTES).value
+            number = refused.get(ctypes.string_at(name or 0, batch.NAME_BYTES))
+            if number is None and self.stops_after and index == self.stops_after:
+                self.stops_after = 0
+                return self._send_many(descriptor, headers, index, flags)
+            if number is not None and index:
+                return self._send_many(descriptor, headers, index, flags)
+            if number is not None:
+                ctypes.set_errno(number)
+                return -1
+        return self._send_many(descriptor, headers, count, flags)
+
+
+@pytest.fixture(params=["sendmmsg", "sendmsg"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The two ways to send: many at once, and where there is no such call."""
+    if request.param == "sendmsg":
+        monkeypatch.setattr(batch, "sendmmsg", None)
+    elif batch.sendmmsg is None:
+        pytest.skip("there is no sendmmsg here")
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def slices_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a slice would end before its time; the tests of slices set their own."""
+    monkeypatch.setattr(fanout, "SLICE_S", 10.0)
 
 
 @pytest.fixture
@@ -85,40 +129,96 @@ def expected(packets: list[Packet]) -> list[bytes]:
     return [RENDERING.plaintext(packet, 99) for packet in packets]
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_run_reaches_each_viewer_as_its_own_packets(sock: socket.socket, receivers: list[Receiver]) -> None:
     fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
     packets = frame(100, 1000, 1000, 400, 400, 900)  # three runs
-    fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[:3])
-    for viewer in receivers[:3]:
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[: WIDTH + 3])
+    for viewer in receivers[: WIDTH + 3]:
         assert viewer.received(5) == expected(packets)
         assert (viewer.packets_sent, viewer.packets_dropped, viewer.segmented) == (5, 0, True)
         assert viewer.bytes_sent == sum(len(each) + 16 for each in expected(packets))
 
 
+async def test_a_dual_stack_socket_reaches_both_families() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+        sock.setblocking(False)
+        old, new = Receiver(), Receiver(socket.AF_INET6)
+        old.address = (f"::ffff:{old.address[0]}", old.address[1], 0, 0)
+        old.name = batch.packed(old.address)
+        fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+        packets = frame(100, 1000, 1000)
+        fan.send(prepare(packets, RENDERING, 99, BUFFER), [old, new])
+        for viewer in (old, new):
+            assert viewer.received(2) == expected(packets)
+            viewer.socket.close()
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("refusal", [errno.EINVAL, errno.EIO, errno.EMSGSIZE])
 async def test_one_viewer_without_segmentation_gets_single_packets_and_the_others_stay_as_they_are(
-    sock: socket.socket, receivers: list[Receiver], refusal: int
+    sock: socket.socket, receivers: list[Receiver], refusal: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusing = FanOut(RefusingSocket(sock, refusal, only_segmented=True), BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
-    narrow, wide = receivers[:2]
+    kernel = Refusals(monkeypatch, sock)
+    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    before, narrow, after = receivers[:3]
+    kernel.refused[narrow.address] = refusal
     packets = frame(100, 1000, 1000, 400)
-    refusing.send(prepare(packets, RENDERING, 99, BUFFER), [narrow])
-    assert not narrow.segmented
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), [before, narrow, after])
+    assert [viewer.segmented for viewer in (before, narrow, after)] == [True, False, True]
+    kernel.refused.clear()
     more = frame(200, 500, 500)
-    fan.send(prepare(more, RENDERING, 99, BUFFER), [narrow, wide])
-    assert narrow.received(5) == expected(packets + more)
-    assert wide.received(2) == expected(more)
-    assert wide.segmented
-    assert narrow.packets_sent == 5
+    fan.send(prepare(more, RENDERING, 99, BUFFER), [before, narrow, after])
+    for viewer in (before, narrow, after):
+        assert viewer.received(5) == expected(packets + more)
+        assert (viewer.packets_sent, viewer.packets_dropped) == (5, 0)
+    assert not narrow.segmented
 
 
+@pytest.mark.usefixtures("way")
 async def test_a_full_socket_drops_and_counts_and_keeps_segmentation(
+    sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Refusals(monkeypatch, sock)
+    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    unlucky = receivers[1]
+    kernel.refused[unlucky.address] = errno.EAGAIN
+    packets = frame(100, 10, 10)
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[:3])
+    assert (unlucky.packets_sent, unlucky.packets_dropped, unlucky.segmented) == (0, 2, True)
+    for viewer in (receivers[0], receivers[2]):
+        assert viewer.received(2) == expected(packets)
+        assert (viewer.packets_sent, viewer.packets_dropped) == (2, 0)
+
+
+@pytest.mark.skipif(batch.sendmmsg is None, reason="there is no sendmmsg here")
+async def test_what_the_kernel_leaves_of_a_batch_is_sent_by_the_next_call(
+    sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Refusals(monkeypatch, sock)
+    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    kernel.stops_after = 3
+    packets = frame(100, 10, 10)
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[:WIDTH])
+    assert kernel.calls == 2
+    for viewer in receivers[:WIDTH]:
+        assert viewer.received(2) == expected(packets)
+        assert viewer.packets_sent == 2
+
+
+async def test_a_packet_whose_number_is_too_old_for_the_viewer_s_window_is_not_encrypted_again(
     sock: socket.socket, receivers: list[Receiver]
 ) -> None:
-    full = FanOut(RefusingSocket(sock, errno.EAGAIN, only_segmented=False), BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
-    full.send(prepare(frame(100, 10, 10), RENDERING, 99, BUFFER), receivers[:1])
-    assert (receivers[0].packets_sent, receivers[0].packets_dropped, receivers[0].segmented) == (0, 2, True)
+    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    viewer, other = receivers[:2]
+    newer, older = frame(2000, 10), frame(100, 10)
+    fan.send(prepare(newer, RENDERING, 99, BUFFER), [viewer])
+    fan.send(prepare(older, RENDERING, 99, BUFFER), [viewer, other])
+    assert (viewer.packets_sent, viewer.packets_dropped) == (1, 1)
+    assert (other.packets_sent, other.packets_dropped) == (1, 0)
+    assert other.received(1) == expected(older)
 
 
 async def test_large_audiences_are_served_in_slices_in_order(

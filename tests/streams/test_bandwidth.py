@@ -78,10 +78,19 @@ def test_the_shortest_round_trip_is_forgotten_for_a_path_that_has_become_another
     assert verdict is Verdict.GOOD
 
 
-def test_an_estimate_well_below_what_is_sent_is_bad_and_a_large_one_is_not_needed() -> None:
+def test_an_estimate_well_below_what_is_sent_is_bad_where_something_else_says_so_too() -> None:
     told = Told()
-    assert told.tell(estimate=500_000) is Verdict.BAD  # 800 kbit/s are sent
-    assert told.tell(estimate=600_000) is not Verdict.BAD
+    low = 500_000  # 800 kbit/s are sent
+    assert told.tell(estimate=low) is not Verdict.BAD
+    assert told.tell(3, estimate=low) is Verdict.BAD
+    assert told.tell(trip_s=0.2, estimate=low) is Verdict.BAD
+    assert told.tell(3, trip_s=0.2, estimate=600_000) is not Verdict.BAD
+
+
+def test_a_path_that_is_reported_four_times_a_second_becomes_good_too() -> None:
+    """Chromium's reports: a sender's clock that kept only the newest few would never see three seconds."""
+    told = Told()
+    assert Verdict.GOOD in [told.tell(packets=25, after_s=0.25) for _ in range(20)]
 
 
 def test_what_arrives_is_what_was_sent_less_what_was_lost() -> None:

@@ -1,7 +1,7 @@
 """Claim tickets: what a buyer fetches during the countdown and shows with the claim. Pure: no I/O, no clock.
 
 ``<opens_ms>.<expires_ms>.<HMAC-SHA256, base64url>``; user, stream and deal are signed but not written in it, so that a
-ticket is worth nothing in other hands or for another deal. A worker checks one without asking anybody (about 5 µs),
+ticket is worth nothing in other hands or for another deal. A worker checks one without asking anybody (10 µs at most),
 before the claim takes a place in the lane. Before the opening it is of no use: every claim is refused then, by the
 script. A deal opens once, so a deal's ticket is one of that opening.
 """

@@ -154,15 +154,22 @@ class Client:
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
-    async def claim(self, stream_id: str, deal_id: str, *, units: int = 1, key: str | None = None) -> Json:
-        """Claim units; the order.
+    async def claim_ticket(self, stream_id: str, deal_id: str) -> Json:
+        """A ticket for a ticketed deal, from 60 s before it opens: ``{ticket, expires_ms}``."""
+        return await self._object("POST", f"/api/v1/streams/{stream_id}/deals/{deal_id}/ticket")
+
+    async def claim(
+        self, stream_id: str, deal_id: str, *, units: int = 1, key: str | None = None, ticket: str | None = None
+    ) -> Json:
+        """Claim units (of a ticketed deal with a ``ticket``); the order.
 
         Without ``key`` a fresh one is made, and then a lost answer cannot be asked for again: pass your own key and,
         on :class:`Unreachable` or ``outcome_unknown``, call again with the same one.
         """
         path = f"/api/v1/streams/{stream_id}/deals/{deal_id}/claims"
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(12)}
-        answer: Json = await self.request("POST", path, json={"units": units}, headers=headers)
+        body: Json = {"units": units} if ticket is None else {"units": units, "ticket": ticket}
+        answer: Json = await self.request("POST", path, json=body, headers=headers)
         return answer
 
     async def pay(self, order_id: str, payment_token: str) -> Json:

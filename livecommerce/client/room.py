@@ -155,12 +155,20 @@ class Room:
         return await self.do("chat.send", text=text, **fields)
 
     async def claim(
-        self, deal_id: str, *, units: int = 1, key: str | None = None, payment_token: str | None = None
+        self,
+        deal_id: str,
+        *,
+        units: int = 1,
+        key: str | None = None,
+        payment_token: str | None = None,
+        ticket: str | None = None,
     ) -> Json:
-        """Claim units (and pay at once with ``payment_token``); the order."""
+        """Claim units (and pay at once with ``payment_token``; of a ticketed deal with a ``ticket``); the order."""
         fields: Json = {"deal_id": deal_id, "units": units, "key": key or secrets.token_urlsafe(12)}
         if payment_token is not None:
             fields["payment_token"] = payment_token
+        if ticket is not None:
+            fields["ticket"] = ticket
         order: Json = (await self.do("deal.claim", **fields))["order"]
         return order
 

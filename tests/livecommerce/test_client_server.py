@@ -55,6 +55,24 @@ async def test_a_guest_chats_buys_and_pays(server: RunningServer, host: Client, 
     assert (await host.journal(stream["id"]))["items"][0]["what"] == "claimed"
 
 
+async def test_a_ticketed_deal_takes_the_ticket_by_either_way(server: RunningServer, host: Client) -> None:
+    stream = await host.create_stream("A show")
+    deal = await host.create_deal(
+        stream["id"], DEAL | {"duration_s": 60, "hold_s": 60, "ticketed": True, "per_buyer_limit": 2}
+    )
+    await host.step_deal(stream["id"], deal["id"], "open")
+    async with Client(server.url) as ann:
+        await ann.sign_in("Ann")
+        async with ann.room(stream["id"]) as room, asyncio.timeout(20):
+            with pytest.raises(ServerError) as caught:
+                await room.claim(deal["id"])
+            assert caught.value.code == "ticket_required"
+            ticket = (await ann.claim_ticket(stream["id"], deal["id"]))["ticket"]
+            one = await room.claim(deal["id"], ticket=ticket)
+            other = await ann.claim(stream["id"], deal["id"], ticket=ticket)
+    assert one["id"] != other["id"]
+
+
 async def test_a_forged_token_is_refused_in_both_ways(server: RunningServer, host: Client) -> None:
     stream = await host.create_stream("A show")
     async with Client(server.url, token="forged") as liar:

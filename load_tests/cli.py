@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "startup": "load_tests.commands:startup",
     "idle": "load_tests.commands:idle",
     "first-frame": "load_tests.commands:first_frame",
+    "generator": "load_tests.commands:generator",
     "compare": "load_tests.compare:main",
 }
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from load_tests.options import common_options, options_of
 from load_tests.report import Report
+from load_tests.run import Options
 from load_tests.session import finish
 
 json_option = click.option(
@@ -91,6 +92,22 @@ def flash_sale(**values: Any) -> None:
     from load_tests.flash_sale import Plan, measure
 
     options = options_of(values)
+    finish(measure(Plan(**values), options), options)
+
+
+@click.command("generator")
+@click.option("--buyers", default=200, show_default=True, type=click.IntRange(1, 20_000), help="Connections.")
+@click.option("--claims", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Claims of each.")
+@click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1, 64), help="Unanswered ones of each.")
+@click.option("--open-rate", "rate", default=30_000.0, show_default=True, help="Of the open loop that follows.")
+@click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(0.01, 600), help="Of the open loop.")
+@click.option("--generators", default=1, show_default=True, type=click.IntRange(1, 64), help="Generator processes.")
+@json_option
+def generator(generators: int, json_path: Path | None, **values: Any) -> None:
+    """What the generator itself can offer, against a server that says yes to everything and keeps nothing."""
+    from load_tests.generator_limit import Plan, measure
+
+    options = Options(generators=generators, json_path=json_path)
     finish(measure(Plan(**values), options), options)
 
 

@@ -94,7 +94,7 @@ def _plot(plot: Plot) -> str:
     names = [f'<span><i class="s{n}"></i>{escape(line.name)}</span>' for n, line in enumerate(shown)]
     legend = f'<div class="legend">{"".join(names)}</div>' if len(names) > 1 else ""
     unit = f' <span class="dim">{escape(plot.unit)}</span>' if plot.unit else ""
-    return f'<div class="card"><h3>{escape(plot.title)}{unit}</h3>{draw(plot)}{legend}</div>'
+    return f'<div class="card"><h3>{escape(_capital(plot.title))}{unit}</h3>{draw(plot)}{legend}</div>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> str:
@@ -169,6 +169,10 @@ def _facts(report: Report) -> str:
         if facts
     ]
     return f'<div class="two">{"".join(tables)}</div>'
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _said(value: Any) -> str:

@@ -13,7 +13,7 @@ STYLE = """
   --c7: #a3acbd } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif }
-main { max-width: 1120px; margin: 0 auto; padding: 28px 16px 60px }
+main { max-width: 1160px; margin: 0 auto; padding: 28px 16px 60px }
 header { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 14px; margin-bottom: 4px }
 h1 { font-size: 26px; line-height: 1.2; margin: 0; letter-spacing: -.01em }
 h2 { font-size: 17px; margin: 34px 0 10px }
@@ -25,14 +25,14 @@ p { margin: 6px 0 } .dim, .note { color: var(--dim) } .note { font-size: 13.5px 
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px }
 .tiles, .plots, .two { display: grid; gap: 12px }
 .tiles { grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); margin: 18px 0 }
-.plots, .two { grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)) }
+.plots, .two { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)) }
 .tile b { display: block; font-size: 25px; line-height: 1.25; letter-spacing: -.02em;
   font-variant-numeric: tabular-nums }
 .tile b small { font-size: 14px; font-weight: 500; color: var(--dim); letter-spacing: 0 }
 .tile span { color: var(--dim); font-size: 13.5px } .tile .name { color: var(--ink); font-weight: 600 }
-ul.checks { list-style: none; margin: 0; padding: 0 }
-ul.checks li { display: flex; gap: 10px; padding: 5px 0; border-top: 1px solid var(--line) }
-ul.checks li:first-child { border-top: 0 } ul.checks b { flex: none; width: 1.1em }
+ul.checks { list-style: none; margin: 0; padding: 0; columns: 2 380px; column-gap: 32px }
+ul.checks li { display: flex; gap: 10px; padding: 5px 0; border-bottom: 1px solid var(--line); break-inside: avoid }
+ul.checks b { flex: none; width: 1.1em }
 ul.checks span { display: block; font-size: 13.5px; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px }

@@ -50,9 +50,18 @@ def _rates(sale: Sale, run: Run, answered: Sequence[Claim]) -> None:
     durable = bool(run.report.server.get("durable"))
     note = "each on disk before its yes" if durable else "a yes may be lost with the machine"
     run.figure("of these durable", rate if durable else 0.0, "claims/s", "higher", note)
-    for outcome, count in Counter(claim.outcome for claim in answered).most_common():
-        if outcome != ACCEPTED and spans[outcome] > 0:
+    counts = Counter(claim.outcome for claim in answered if claim.outcome != ACCEPTED)
+
+    def refused(outcome: str) -> None:
+        count = counts.pop(outcome, 0)
+        if count and spans[outcome] > 0:
             run.figure(outcome.replace("_", " "), count / spans[outcome], "answers/s", "higher", f"{count:,} in all")
+
+    refused("sold_out")
+    yes = [(claim.ended_s - claim.due_s) * 1000 for claim in answered if claim.outcome == ACCEPTED]
+    run.figure("p99 of a yes", percentile(yes, 99), "ms", "lower", f"median {percentile(yes, 50):,.1f} ms")
+    for outcome, _ in counts.most_common():
+        refused(outcome)
     run.figure("answered", len(answered) / max(spans["all"], 1e-9), "answers/s", "higher", f"{len(answered):,} in all")
 
 
@@ -84,8 +93,9 @@ def _curves(run: Run, answered: Sequence[Claim]) -> None:
         ]
         run.curve(name, unit, points, plot=plot)
 
-    sent = Counter(stretch(claim.due_s) for claim in answered)
-    curve("due", "a second", {n: count / width_s for n, count in sent.items()}, "The rush", everywhere=True)
+    if run.options.pace is not None:
+        due = Counter(stretch(claim.due_s) for claim in answered)
+        curve("due", "a second", {n: count / width_s for n, count in due.items()}, "The rush", everywhere=True)
     for outcome, _ in Counter(claim.outcome for claim in answered).most_common():
         came = Counter(stretch(claim.ended_s) for claim in answered if claim.outcome == outcome)
         rates = {n: count / width_s for n, count in came.items()}

@@ -9,7 +9,8 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import uvloop
@@ -30,20 +31,29 @@ WIND_UP_S = 60.0
 
 
 def execute(
-    name: str, scenario: Scenario, settings: dict[str, Any], options: Options, server_options: Sequence[str] = ()
+    name: str,
+    scenario: Scenario,
+    settings: dict[str, Any],
+    options: Options,
+    server_options: Sequence[str] = (),
+    *,
+    stand_in: Callable[[], AbstractContextManager[Target]] | None = None,
 ) -> Report:
     """Run a scenario as often as asked for; raises ServerError when no server is there to hammer.
 
-    ``server_options`` go to the server of our own: limits that are not what is measured, say.
+    ``server_options`` go to the server of our own: limits that are not what is measured, say. ``stand_in`` is hammered
+    instead of any livecommerce server.
     """
     raise_file_limit()
     console = Console(stderr=True)
     reports = []
     for number in range(options.runs):
         title = name if options.runs == 1 else f"{name}, run {number + 1} of {options.runs}"
-        with _target(options, server_options) as target, progress(console, title, quiet=options.quiet) as shown:
+        where = stand_in() if stand_in is not None else _target(options, server_options)
+        with where as target, progress(console, title, quiet=options.quiet) as shown:
             run = Run(name, _all_settings(settings, options), options, target)
-            run.report.server |= server_facts(target.url)
+            if stand_in is None:
+                run.report.server |= server_facts(target.url)
             uvloop.run(_drive(run, scenario, shown))
         reports.append(run.report)
         if run.report.interrupted:

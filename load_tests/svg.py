@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 24, 28
+WIDTH, HEIGHT = 440, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 22, 26
 #: curves that can be told apart; the style sheet has as many colours
 MOST_CURVES = 8
 #: points up to which each one is a dot that says its value
-_DOTS = 60
+_DOTS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _grid(plot: Plot, scale: _Scale) -> list[str]:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="y" x="{_LEFT - 6}" y="{y + 4}">{short(value)}</text>')
     span = scale.high - scale.low
-    for at in ticks(span, 6):
+    for at in ticks(span, 5):
         if at <= span + 1e-9:
             x = scale.x(scale.low + at)
             parts.append(f'<text class="x" x="{x}" y="{HEIGHT - 9}">{at:g} s</text>')

@@ -16,7 +16,7 @@ from load_tests.plots import plots_of
 from load_tests.report import Curve, Report, Rows
 from load_tests.run import Options, Run
 from load_tests.session import finish
-from load_tests.svg import Line, Plot, draw, short, ticks
+from load_tests.svg import WIDTH, Line, Plot, draw, short, ticks
 from load_tests.target import Target
 
 NASTY = '<script>alert("x")</script>|&'
@@ -140,7 +140,7 @@ def test_a_plot_is_well_formed_and_within_its_frame() -> None:
         float(value) for line in drawn.iter("polyline") for value in re.split(r"[ ,]", line.get("points", ""))
     ]
     assert min(coordinates) >= 0
-    assert max(coordinates) <= 640
+    assert max(coordinates) <= WIDTH
 
 
 def test_a_stock_falls_in_steps() -> None:

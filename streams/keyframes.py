@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from streams.packet import Packet
 
-#: at most one request to the host in this time: 200 joins cost it 6–8 keyframes
-REQUEST_INTERVAL_S = 0.5
+#: at most one request to the host in this time, however many join or lose packets; no longer than a cache is fresh, so
+#: that nobody who joins waits for the next request
+REQUEST_INTERVAL_S = 1.0
 #: a joiner that starts from an older keyframe would have to catch up too long
 MAX_AGE_S = 1.0
 #: about 4 s of 2 Mbit/s: more is not replayed

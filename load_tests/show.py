@@ -26,7 +26,8 @@ from load_tests.shoppers import shoppers
 from load_tests.show_books import persist
 from load_tests.show_cast import Cast
 from load_tests.show_checks import Evidence, judge
-from load_tests.show_media import HostOnAir, Watched, watchers
+from load_tests.show_host import HostOnAir
+from load_tests.show_media import Watched, watchers
 from load_tests.show_plan import ShowPlan, in_the_room, purchases
 from load_tests.stock_watch import StockWatch
 from load_tests.viewers_peers import Rate
@@ -209,6 +210,7 @@ class Show:
             history=await self.history(deeds),
             claimed=claimed,
             states=states,
+            relay_dropped=await show_books.relay_dropped(self.host, self.stream_id) if self.plan.video else "",
             shown=shown,
             counted=counted,
             inside=inside,

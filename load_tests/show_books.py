@@ -66,3 +66,12 @@ async def found(
 
         await asyncio.gather(*(again(*one) for one in sorted(asked)))
     return orders
+
+
+async def relay_dropped(host: Client, stream_id: str) -> str:
+    """What the relay says that it threw away because it was late, in words; a relay does that when it lacks CPU."""
+    try:
+        stats = await persist(lambda: host.request("GET", f"/api/v1/streams/{stream_id}/stats"), 10)
+    except (ServerError, Unreachable):
+        return "the relay does not say what it dropped"
+    return f"{stats['runs_dropped']:,} late bursts to all and {stats['packets_dropped']:,} packets dropped by the relay"

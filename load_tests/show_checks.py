@@ -35,6 +35,8 @@ class Evidence:
     #: how often each order was claimed by the journal, and its state after the last entry
     claimed: Counter[str]
     states: Mapping[str, str]
+    #: what the relay says that it had to throw away
+    relay_dropped: str
     #: viewers shown in the room, by the stream, and there; and by the stream when all had left
     shown: int
     counted: int
@@ -66,7 +68,9 @@ def media(evidence: Evidence) -> list[Check]:
     if not plan.video:
         return []
     whole = seen.lost == seen.duplicates == seen.frames_incomplete == 0 and seen.frames > 0
-    counts = f"{seen.packets:,} packets, {seen.lost:,} lost, {seen.duplicates} twice"
+    counts = f"{seen.packets:,} packets, {seen.duplicates} twice, {seen.lost:,} lost"
+    if seen.lost:
+        counts += f" ({seen.dropped_here:,} of them in the viewers' own buffers, {evidence.relay_dropped})"
     return [
         Check("the picture's sequence is whole", whole, f"{counts}, {seen.frames_incomplete:,} frames incomplete"),
         Check("every packet is authentic", seen.unauthentic == 0, f"{seen.unauthentic} are not"),

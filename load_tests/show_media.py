@@ -1,100 +1,41 @@
-"""The picture of a show: a host that stays on the air, and viewers that come back when their picture stops."""
+"""The viewers of a show's picture, which come back when it stops."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import unpack
 from typing import Any
 
 import aiohttp
 
 from load_tests.processes import Generator
 from load_tests.viewers_check import percentile
-from load_tests.viewers_peers import LoadViewer, Rate, SyntheticHost
-from load_tests.whep_peer import PeerFailed, Shared
+from load_tests.viewers_peers import LoadViewer
+from load_tests.whep_peer import Shared
 
-#: a host without any feedback for this long publishes anew (the relay reports each second)
-SILENT_HOST_S = 3.0
 #: a viewer without a packet for this long joins anew
 FROZEN_S = 4.0
 #: between two tries
 AGAIN_S = 0.5
 #: each viewer reports once a second, in so many groups
 TURNS = 20
+#: Linux: getsockopt's number for a socket's memory figures, and where the drops stand (linux/sock_diag.h)
+_SO_MEMINFO, _DROPS = 55, 8
 #: joins that one process has under way at once
 JOINS = 32
 
 
-class HostOnAir:
-    """Publishes, and publishes again whenever nobody answers any more."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str, token: str, rate: Rate) -> None:
-        self._http, self._url, self._token, self._rate = http, url, token, rate
-        self._heard_s = 0.0
-        self._host: SyntheticHost | None = None
-        self._task: asyncio.Task[None] | None = None
-        self.on_air = asyncio.Event()
-        #: times it was put on the air; and what it sent, all of them together
-        self.publications = self.packets = 0
-        self.failures: list[str] = []
-
-    async def start(self) -> None:
-        """Go on the air; raises :class:`PeerFailed` or aiohttp's errors if even the first try fails."""
-        await self._publish()
-        self._task = asyncio.create_task(self._keep(), name="host on air")
-
-    async def aclose(self) -> None:
-        """Leave; twice is safe."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._leave()
-
-    async def _publish(self) -> None:
-        host = SyntheticHost(Shared(), self._rate)
-        feedback = host.peer.on_rtcp
-
-        def heard(size: int) -> None:
-            self._heard_s = time.monotonic()
-            feedback(size)
-
-        host.peer.on_rtcp = heard
-        self._heard_s = time.monotonic()
-        try:
-            await host.start(self._http, self._url, self._token)
-        except BaseException:
-            host.peer.close()
-            raise
-        self._host = host
-        self.publications += 1
-        self.on_air.set()
-
-    async def _leave(self) -> None:
-        host, self._host = self._host, None
-        self.on_air.clear()
-        if host is not None:
-            self.packets += host.packets
-            # Its worker may be dead: nobody is there to say goodbye to.
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                async with asyncio.timeout(2):
-                    await host.aclose(self._http, self._token)
-            host.peer.close()
-
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(AGAIN_S)
-            if self._host is not None and time.monotonic() - self._heard_s < SILENT_HOST_S:
-                continue
-            await self._leave()
-            try:
-                await self._publish()
-            except (PeerFailed, aiohttp.ClientError, TimeoutError, OSError) as error:
-                self.failures.append(str(error) or repr(error))
+def dropped(sock: socket.socket) -> int:
+    """Datagrams the kernel threw away because this socket's buffer was full; 0 of a closed one."""
+    try:
+        counts: tuple[int, ...] = unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+    except OSError:
+        return 0
+    return counts[_DROPS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +57,8 @@ class Watched:
     playing: int = 0
     packets: int = 0
     lost: int = 0
+    #: of these, thrown away by the kernel because this process did not read in time: the load's fault, not the server's
+    dropped_here: int = 0
     duplicates: int = 0
     unauthentic: int = 0
     frames: int = 0
@@ -140,7 +83,7 @@ class Screen:
         self.viewer = LoadViewer(shared, index)
         self._shared, self._index = shared, index
         self._packets, self._changed_s = 0, 0.0
-        self._frames = 0
+        self._frames = self._dropped = 0
         self.joining = False
         self.past = Watched()
 
@@ -165,7 +108,12 @@ class Screen:
         self.past.rejoins += 1
         self.viewer.peer.close()
         self.viewer = LoadViewer(self._shared, self._index)
-        self._packets = self._frames = 0
+        self._packets = self._frames = self._dropped = 0
+
+    def restart(self) -> None:
+        """Count from here."""
+        self.viewer.video.restart()
+        self.past, self._frames, self._dropped = Watched(), 0, dropped(self.viewer.peer.sock)
 
     def _seen(self) -> Watched:
         viewer, video = self.viewer, self.viewer.video
@@ -173,6 +121,7 @@ class Screen:
         return Watched(
             packets=video.packets,
             lost=video.lost,
+            dropped_here=max(0, dropped(viewer.peer.sock) - self._dropped),
             duplicates=video.duplicates,
             unauthentic=viewer.peer.unauthentic,
             frames=video.frames,
@@ -221,7 +170,7 @@ class Audience:
     def restart(self) -> None:
         """Count packets and frames from here."""
         for screen in self.screens:
-            screen.viewer.video.restart()
+            screen.restart()
 
     async def aclose(self) -> None:
         """Leave without a word, as a closed tab does; twice is safe."""

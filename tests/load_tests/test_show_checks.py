@@ -48,6 +48,7 @@ def whole() -> Evidence:
         ),
         claimed=Counter(["o1", "o2"]),
         states={"o1": "paid", "o2": "paid"},
+        relay_dropped="nothing",
         shown=3,
         counted=3,
         inside=3,

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports unit soak screens clean
+.PHONY: help run test check lint types imports unit soak screens load bench bench-quick clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,16 @@ chromium:
 
 soak: $(VENV)/.installed-test chromium ## what is long by nature
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+load: $(VENV)/.installed-test ## a flash sale against a server of its own, with a report to open (ARGS="--buyers 5000")
+	@$(BIN)/python -m load_tests flash-sale --buyers 1500 --units 2000 --claims 10 --limit 2 --ramp 200:2500:8 \
+		--html reports/flash-sale.html --json reports/flash-sale.json $(ARGS)
+
+bench: $(VENV)/.installed-test ## the performance tables, into README.md; some minutes
+	$(BIN)/python -m load_tests bench --readme README.md $(ARGS)
+
+bench-quick: $(VENV)/.installed-test ## small runs of the benchmarks: only their checks count
+	$(BIN)/python -m load_tests bench --quick $(ARGS)
 
 screens: $(VENV)/.installed-test chromium ## retake the pictures in docs/screens
 	$(BIN)/python -m tests.browser.screens

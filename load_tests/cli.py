@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "idle": "load_tests.commands:idle",
     "first-frame": "load_tests.commands:first_frame",
     "generator": "load_tests.commands:generator",
+    "bench": "load_tests.bench:main",
     "compare": "load_tests.compare:main",
 }
 

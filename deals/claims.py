@@ -11,12 +11,14 @@ import msgspec
 from redis.exceptions import RedisError, ResponseError
 
 from deals import keys, metrics
-from deals.errors import DealNotFound
+from deals.errors import DealNotFound, OutcomeUnknown
 from deals.lane import Claim, Outcome
 from deals.models import Buyer, Money, Order, OrderState
+from deals.pricing import Price
 from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts, unavailable
 from deals.sold_out import SoldOutBoard
 from deals.store import Frozen, Store, order_head, read_frozen, read_order, whom_to_tell
+from deals.tariffs import Tariffs, price_members
 
 #: orders of one buyer in one deal, those cancelled and expired included: bounds what claim-and-cancel loops can store
 MOST_ORDERS_OF_BUYER = 50
@@ -24,6 +26,8 @@ MOST_ORDERS_OF_BUYER = 50
 MOST_REMEMBERED = 100_000
 #: deals that a worker remembers to exist
 MOST_SEEN = 1000
+#: how often a batch is priced again because its host changes the rules at that moment
+MOST_REPRICED = 10
 _pack = msgspec.msgpack.Encoder().encode
 #: what claim.lua answers for a claim that was accepted
 _ACCEPTED = 1
@@ -46,16 +50,19 @@ class ClaimDesk:
         self._scripts = scripts
         self._now_ms = now_ms
         self._new_id = new_id
+        self.tariffs = Tariffs(scripts)
         self._remembered: dict[tuple[str, str, str], None] = {}
         self._seen: dict[str, None] = {}
         self._one_slot = True
 
-    def prepare(self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str, origin: str) -> Claim:
+    def prepare(
+        self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str, origin: str, code: str = ""
+    ) -> Claim:
         """A claim with the id of the order that it will be."""
         ref = self._new_id("")
         return Claim(
             *(buyer, units, key, ref, f"{stream_id}.{deal_id}.{ref}"),
-            *(order_head(f"{stream_id}.{deal_id}.{ref}", buyer, units), whom_to_tell(buyer.id, origin)),
+            *(order_head(f"{stream_id}.{deal_id}.{ref}", buyer, units), whom_to_tell(buyer.id, origin), code),
         )
 
     async def remember(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
@@ -100,16 +107,30 @@ class ClaimDesk:
             user = claim.buyer.id
             packed += (f"{user}\n{claim.key}", f"b:{user}", claim.units, claim.ref, claim.head, claim.told)
         # One argument for all: the client library takes as long for each argument as for all of this.
-        args = (MOST_ORDERS_OF_BUYER, _pack(packed))
+        where, pack = keys.of_deal(stream_id, deal_id), _pack(packed)
+        codes = {claim.code for claim in claims} - {""}
         metrics.BATCH_CLAIMS.observe(len(claims))
-        asked_s = asyncio.get_running_loop().time()
-        answer = await self._scripts.raw("claim", keys.of_deal(stream_id, deal_id), args)
-        left, accepted, closes_ms, now, until, frozen, *codes = answer
+        tariff = self.tariffs.known(stream_id, deal_id)
+        if not codes <= tariff.codes.keys():
+            tariff = await self.tariffs.read(stream_id, deal_id, codes)
+        for _ in range(MOST_REPRICED):
+            prices = None if tariff.plain and not codes else [tariff.price(c.units, c.code) for c in claims]
+            asked_s = asyncio.get_running_loop().time()
+            args = (MOST_ORDERS_OF_BUYER, pack, tariff.stamp, _pack_prices(claims, prices))
+            answer = await self._scripts.raw("claim", where, args)
+            if answer:
+                break
+            tariff = await self.tariffs.read(stream_id, deal_id, codes)
+        else:
+            # An attempt before this one may have been carried out, and only its answer lost.
+            raise OutcomeUnknown("The prices change too fast; the same key will tell.", retry_after_ms=500)
+        left, accepted, closes_ms, now, until, frozen, *results = answer
         self._board.heard(stream_id, deal_id, left=left, accepted=accepted, closes_ms=closes_ms, asked_s=asked_s)
         reader = _Outcomes(now, until, read_frozen(b"{%b}" % frozen))
-        outcomes = [reader.outcome(claim, code) for claim, code in zip(claims, codes, strict=True)]
-        reader.count(codes)
-        return outcomes
+        reader.count(results)
+        if prices is None:
+            return [reader.outcome(claim, code) for claim, code in zip(claims, results, strict=True)]
+        return [reader.outcome(*one) for one in zip(claims, results, prices, strict=True)]
 
 
 class _Outcomes:
@@ -121,9 +142,9 @@ class _Outcomes:
         self._frozen = frozen
         self._totals: dict[int, Money] = {}
 
-    def outcome(self, claim: Claim, code: bytes | int) -> Outcome:
+    def outcome(self, claim: Claim, code: bytes | int, price: Price | None = None) -> Outcome:
         if code == _ACCEPTED:
-            return self._order(claim)
+            return self._order(claim) if price is None else self._priced(claim, price)
         if isinstance(code, int):
             kind = REFUSALS[code]
             return kind(CLAIM_SENTENCES[kind])
@@ -139,11 +160,25 @@ class _Outcomes:
             *(OrderState.HELD, self._held_until_ms, self._placed_ms),
         )
 
+    def _priced(self, claim: Claim, p: Price) -> Order:
+        f = self._frozen
+        return Order(
+            *(claim.order_id, f.deal_id, f.stream_id, f.title, claim.buyer, claim.units, f.unit_price, p.total),
+            *(OrderState.HELD, self._held_until_ms, self._placed_ms, None, p.lines, p.discount, p.shipping, p.code),
+        )
+
     @staticmethod
     def count(codes: Iterable[bytes | int]) -> None:
         kinds = Counter("replayed" if isinstance(c, bytes) else "accepted" if c == _ACCEPTED else "" for c in codes)
         for kind in filter(None, kinds):
             metrics.CLAIMS.labels(kind).inc(kinds[kind])
+
+
+def _pack_prices(claims: Sequence[Claim], prices: Sequence[Price | None] | None) -> bytes:
+    """ARGV[4] of claim.lua."""
+    if prices is None:
+        return b""
+    return _pack([part for c, price in zip(claims, prices, strict=True) for part in (price_members(price), c.code)])
 
 
 def _trim(oldest_first: dict[Any, None], most: int) -> None:

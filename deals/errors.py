@@ -40,6 +40,18 @@ class ProductNotFound(DealsError):
     code = "product_not_found"
 
 
+class ItemNotFound(DealsError):
+    """No such stock item in this stream."""
+
+    code = "item_not_found"
+
+
+class CodeNotFound(DealsError):
+    """No such discount code in this stream, says who looks for it as its host."""
+
+    code = "code_not_found"
+
+
 # the caller asked wrongly
 
 
@@ -79,7 +91,31 @@ class TicketInvalid(DealsError):
     code = "ticket_invalid"
 
 
+class CodeUnknown(DealsError):
+    """A claim with a discount code that there is not."""
+
+    code = "code_unknown"
+
+
+class CodeNotApplicable(DealsError):
+    """The discount code is for another deal, or for another currency."""
+
+    code = "code_not_applicable"
+
+
 # the deal or the order does not allow it now
+
+
+class CodeUsedUp(DealsError):
+    """The discount code was used as often as it may be."""
+
+    code = "code_used_up"
+
+
+class CodeLimitReached(DealsError):
+    """This buyer used the discount code as often as one buyer may."""
+
+    code = "code_limit_reached"
 
 
 class SoldOut(DealsError):

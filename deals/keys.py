@@ -11,15 +11,27 @@
 ``lc:{s}:due``
     Sorted set. Member: deal id with unfinished business; score: when it has to be looked at next, ms, **never later**
     than the truth (scripts lower it, only ``tick`` raises it); ``+inf``: waits for its host.
+``lc:{s}:rules``
+    Hash. What the host says of prices and stock. ``version`` rises with each change of a price rule; ``shipping`` is
+    JSON; ``code:<CODE>`` = ``<most uses or 0> <most of one buyer or 0> <deal id or *> <JSON>``, ``used:<CODE>`` =
+    orders that have it; ``item:<id>`` = ``<stock> <title>``, ``left:<id>`` + ``taken:<id>`` = that stock;
+    ``deals:<id>`` = the bundle deals made of it, with a space after each; ``codes`` and ``items`` count them.
+``lc:{s}:uses``
+    Hash. ``<CODE> <user id>`` = orders of that buyer that have the code; gone at 0.
+``lc:{s}:prices``
+    Hash. Product id = what it cost, see lua/prices.lua; kept when the product leaves.
 ``lc:{s}:deal:<d>``
-    Hash. ``state left held sold opens_at_ms closes_at_ms`` change; ``id duration_ms hold_ms limit stock amount currency
-    product_id`` and the JSON fragments ``terms`` (of the public deal) and ``frozen`` (of its orders) never do.
+    Hash. ``state left held sold revenue opens_at_ms closes_at_ms lowest shown`` change (``lowest``: JSON of lowest_30d,
+    '' if it is never shown; ``shown``: what ``tick`` last saw of a bundle's left); ``id duration_ms hold_ms limit stock
+    amount currency product_id``, ``rule`` (``*``: not units × price), ``bundle`` (``<item id> <units> …``) and the JSON
+    fragments ``terms`` (of the public deal) and ``frozen`` (of its orders) never do.
 ``lc:{s}:deal:<d>:ledger``
     Hash. ``o:<ref>`` = the order as JSON, changing fields first; ``b:<user id>`` = ``<units counted against the limit>
     <ref> <ref>…`` (that buyer's orders, oldest first); ``a:<ref>`` = ``<attempt> <began_ms>`` of the payment going on.
     A *ref* is the last part of an order id ``<stream>.<deal>.<ref>``.
 ``lc:{s}:deal:<d>:claims``
-    Hash. Accepted idempotency keys: ``<user id>\\n<key>`` = ``<ref> <units>``. No expiry, so kept longer than promised.
+    Hash. Accepted idempotency keys: ``<user id>\\n<key>`` = ``<ref> <units>[ <CODE>]``. No expiry, so kept longer
+    than promised.
 ``lc:{s}:deal:<d>:holds``
     Sorted set. Member: ref of an order that is held or paying; score: its deadline, ms.
 ``lc:{s}:deal:<d>:paid``
@@ -31,7 +43,8 @@
     Sorted set. Member: user id that waits for a unit; score: the how-manieth to join (``joined`` of the deal).
     Gone, like the next, when the deal is over.
 ``lc:{s}:deal:<d>:queued``
-    Hash. User id = ``<ref> <JSON members>`` of the order that an offer to them would be.
+    Hash. User id = ``<ref> <JSON members>\\n<JSON members of its price, or nothing>`` of the order that an
+    offer to them would be.
 ``lc:{s}:journal``
     Stream. ``at_ms``, ``what`` and either ``order`` (JSON: one step of one order) or ``orders`` (a JSON array: the
     orders of one batch of claims). Trimmed only by whoever consumed it.
@@ -94,6 +107,21 @@ def journal(stream_id: str) -> str:
     return f"lc:{{{stream_id}}}:journal"
 
 
+def rules(stream_id: str) -> str:
+    """Hash of codes, stock items and shipping."""
+    return f"lc:{{{stream_id}}}:rules"
+
+
+def uses(stream_id: str) -> str:
+    """Hash of how often who used which code."""
+    return f"lc:{{{stream_id}}}:uses"
+
+
+def prices(stream_id: str) -> str:
+    """Hash of what products cost."""
+    return f"lc:{{{stream_id}}}:prices"
+
+
 def deal(stream_id: str, deal_id: str) -> str:
     """Hash of one deal."""
     return f"lc:{{{stream_id}}}:deal:{deal_id}"
@@ -125,7 +153,7 @@ def webhook(event_id: str) -> str:
 
 
 def of_deal(stream_id: str, deal_id: str) -> tuple[str, ...]:
-    """KEYS of every script of a deal, in the order that ``lua/deal.lua`` names them."""
+    """KEYS of every script of a deal, in the order that ``lua/of_deal.lua`` names them."""
     one = deal(stream_id, deal_id)
     return (
         room(stream_id),
@@ -140,12 +168,20 @@ def of_deal(stream_id: str, deal_id: str) -> tuple[str, ...]:
         journal(stream_id),
         queue(stream_id, deal_id),
         f"{one}:queued",
+        rules(stream_id),
+        uses(stream_id),
+        prices(stream_id),
     )
 
 
-def of_showcase(stream_id: str) -> tuple[str, str, str]:
+def of_showcase(stream_id: str) -> tuple[str, ...]:
     """KEYS of the showcase's scripts."""
-    return room(stream_id), log(stream_id), showcase(stream_id)
+    return room(stream_id), log(stream_id), showcase(stream_id), prices(stream_id)
+
+
+def of_rules(stream_id: str) -> tuple[str, ...]:
+    """KEYS of the scripts that change price rules and stock items."""
+    return rules(stream_id), due(stream_id)
 
 
 def order_id(stream_id: str, deal_id: str, ref: str) -> str:

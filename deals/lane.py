@@ -50,6 +50,7 @@ class Claim:
     order_id: str
     head: str
     told: str
+    code: str = ""
 
 
 Outcome = Order | DealsError

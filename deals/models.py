@@ -16,15 +16,13 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, Struct
 
 from deals.errors import IllegalState
+from deals.terms import BundleItem, BundlePart, BuyXPayY, Line, Stock, Title, check_price
+from deals.terms import Money as Money
+from deals.terms import Units as Units
 
-Amount = Annotated[int, Meta(ge=0, le=1_000_000_000, description="Minor units: 1999 is EUR 19.99")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
-Title = Annotated[str, Meta(min_length=1, max_length=120)]
 Description = Annotated[str, Meta(max_length=2000)]
 #: only addresses a browser may load as an image; never javascript: or data:
 ImageUrl = Annotated[str, Meta(max_length=2048, pattern=r"^(https?://|/)[^\s\"'<>\\]*$")]
-Stock = Annotated[int, Meta(ge=1, le=1_000_000)]
-Units = Annotated[int, Meta(ge=1, le=1000)]
 DurationSeconds = Annotated[int, Meta(ge=1, le=86_400)]
 HoldSeconds = Annotated[int, Meta(ge=1, le=3600)]
 #: until the year 2100
@@ -129,15 +127,9 @@ def step(table: Mapping[S, Mapping[T, S]], state: S, wanted: T) -> S:
         raise IllegalState(f"{wanted.value} is not possible while {state.value}.") from None
 
 
-class Money(Struct, frozen=True, forbid_unknown_fields=True):
-    """An amount in minor units of a currency."""
-
-    amount: Amount
-    currency: Currency
-
-
 def _check_compare_at(price: Money, compare_at: Money | None) -> None:
     # A ValueError here becomes msgspec's ValidationError when the value was decoded.
+    check_price(price, compare_at)
     if compare_at is not None and compare_at.currency != price.currency:
         raise ValueError("compare_at must be in the currency of price")
 
@@ -165,6 +157,8 @@ class Product(Struct, frozen=True):
     description: str | None
     price: Money
     compare_at: Money | None
+    #: the lowest price of the 30 days before the current one began; where ``compare_at`` is set and it is known
+    lowest_30d: Money | None = None
     pinned: bool = False
 
 
@@ -186,13 +180,21 @@ class DealSpec(Struct, frozen=True, forbid_unknown_fields=True):
     low_stock: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     #: claims need a ticket, given out from a minute before the opening
     ticketed: bool = False
+    buy_x_pay_y: BuyXPayY | None = None
+    #: the stock items that each unit takes
+    bundle: Annotated[tuple[BundlePart, ...], Meta(min_length=2, max_length=10)] | None = None
 
     def __post_init__(self) -> None:
         _check_compare_at(self.price, self.compare_at)
+        if len({part.item_id for part in self.bundle or ()}) != len(self.bundle or ()):
+            raise ValueError("a bundle names an item once")
 
 
 class Deal(Struct, frozen=True):
-    """A deal as of ``server_ms``; ``left + held + sold == stock`` always."""
+    """A deal as of ``server_ms``; ``left + held + sold == stock`` always.
+
+    But for a bundle: there ``left`` is less when the stock items do not suffice for more.
+    """
 
     id: str
     stream_id: str
@@ -213,6 +215,10 @@ class Deal(Struct, frozen=True):
     sold: int
     server_ms: int
     ticketed: bool = False
+    buy_x_pay_y: BuyXPayY | None = None
+    bundle: tuple[BundleItem, ...] | None = None
+    #: as in Product: before this deal opened
+    lowest_30d: Money | None = None
 
 
 class Buyer(Struct, frozen=True):
@@ -223,7 +229,10 @@ class Buyer(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True, omit_defaults=True):
-    """An order; title and price are those of the moment it was placed. ``paid_ms`` is left out until it is paid."""
+    """An order; title and price are those of the moment it was placed. ``paid_ms`` is left out until it is paid.
+
+    What a price rule did stands in the members that ``pricing.Price`` explains; they are left out where none did.
+    """
 
     id: str
     deal_id: str
@@ -237,6 +246,10 @@ class Order(Struct, frozen=True, omit_defaults=True):
     held_until_ms: int
     placed_ms: int
     paid_ms: int | None = None
+    lines: tuple[Line, ...] | None = None
+    discount: Money | None = None
+    shipping: Money | None = None
+    code: str | None = None
 
 
 class Summary(Struct, frozen=True):
@@ -255,12 +268,12 @@ class Summary(Struct, frozen=True):
     units_per_second: float | None
 
 
-def summary_of(deal: Deal, sold_out_at_ms: int | None) -> Summary:
+def summary_of(deal: Deal, revenue: int, sold_out_at_ms: int | None) -> Summary:
     """A deal's summary, from its counters and the moment it first sold out."""
     after_ms = None if sold_out_at_ms is None or deal.opens_at_ms is None else sold_out_at_ms - deal.opens_at_ms
     return Summary(
         *(deal.id, deal.state, deal.stock, deal.left, deal.held, deal.sold),
-        Money(deal.sold * deal.price.amount, deal.price.currency),
+        Money(revenue, deal.price.currency),
         sold_out_at_ms,
         after_ms,
         None if after_ms is None else round(deal.stock * 1000 / max(1, after_ms), 3),

@@ -8,7 +8,7 @@ Valkey up for about a tenth of a second).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -83,6 +83,7 @@ async def reconcile(store: Store, stream_id: str) -> tuple[int, list[Difference]
     [ids] = await store.ask(("ZRANGE", keys.deals(stream_id), 0, -1))
     for deal_id in sorted({i.decode() for i in ids} | set(books.orders)):
         differences += await _compare(store, stream_id, deal_id, books)
+    differences += await _compare_rules(store, stream_id, books)
     differences += [Difference(stream_id, d, what, "a legal step", found) for d, what, found in books.wrong]
     return sum(map(len, books.orders.values())), differences
 
@@ -103,7 +104,7 @@ async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> 
     one = keys.deal(stream_id, deal_id)
     # All of one moment, and where the journal stood then.
     counts, flat, accepted, holds, paid, newest = await store.ask(
-        ("HMGET", one, "stock", "left", "held", "sold"),
+        ("HMGET", one, "stock", "left", "held", "sold", "revenue"),
         ("HGETALL", keys.ledger(stream_id, deal_id)),
         ("HGETALL", keys.claims(stream_id, deal_id)),
         ("ZRANGE", f"{one}:holds", 0, -1),
@@ -113,7 +114,7 @@ async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> 
     )
     await _catch_up(store, stream_id, books, _place(newest[0][0].decode()) if newest else _END)
     orders = books.orders[deal_id]
-    stock, left, held, sold = (int(n or 0) for n in counts)
+    stock, left, held, sold, revenue = (int(n or 0) for n in counts)
     fields = {name.decode(): value.decode() for name, value in pairs_of(flat)}
     refs = {o.id.rsplit(".", 1)[1]: o for o in orders.values()}
     in_ledger = {name[2:]: read_order(text.encode()) for name, text in fields.items() if name.startswith("o:")}
@@ -121,6 +122,7 @@ async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> 
         ("units held", books.units(deal_id, *_HELD), held),
         ("units sold", books.units(deal_id, OrderState.PAID), sold),
         ("units left", stock - held - sold, left),
+        ("revenue", sum(o.total.amount for o in orders.values() if o.state is OrderState.PAID), revenue),
         ("refs on hold", {r for r, o in refs.items() if o.state in _HELD}, {h.decode() for h in holds}),
         ("refs paid", {r for r, o in refs.items() if o.state is OrderState.PAID}, {p.decode() for p in paid}),
         ("orders in the ledger", set(refs), set(in_ledger)),
@@ -128,15 +130,43 @@ async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> 
         *_of_buyers(orders.values(), fields),
     ]
     for key, mark in pairs_of(accepted):
-        ref, _, units = mark.decode().partition(" ")
+        ref, units, *code = mark.decode().split(" ")
         known = refs.get(ref)
-        checks.append((f"key {key.decode()!r}", known and (known.buyer.id, known.units),
-                       (key.decode().partition("\n")[0], int(units))))  # fmt: skip
+        expected = known and (known.buyer.id, known.units, known.code or "")
+        checks.append((f"key {key.decode()!r}", expected, (key.decode().split("\n")[0], int(units), "".join(code))))
     return [
         Difference(stream_id, deal_id, what, _short(expected, found), _short(found, expected))
         for what, expected, found in checks
         if expected != found
     ]
+
+
+async def _compare_rules(store: Store, stream_id: str, books: Books) -> list[Difference]:
+    """Stock items and uses of codes, which all deals of a stream share."""
+    flat, by_buyer, newest = await store.ask(
+        ("HGETALL", keys.rules(stream_id)),
+        ("HGETALL", keys.uses(stream_id)),
+        ("XREVRANGE", keys.journal(stream_id), "+", "-", "COUNT", 1),
+        at_once=True,
+    )
+    await _catch_up(store, stream_id, books, _place(newest[0][0].decode()) if newest else _END)
+    rules = {name.decode(): value.decode() for name, value in pairs_of(flat)}
+    taken, uses = Counter[str](), Counter[str]()
+    for deal_id in list(books.orders):
+        [bundle] = await store.ask(("HGET", keys.deal(stream_id, deal_id), "bundle"))
+        parts = (bundle or b"").decode().split()
+        for item, units in zip(parts[::2], map(int, parts[1::2]), strict=True):
+            taken[item] += units * books.units(deal_id, *_COUNTED)
+        coded = (o for o in books.orders[deal_id].values() if o.code is not None and o.state in _COUNTED)
+        uses.update(name for o in coded for name in (f"used:{o.code}", f"{o.code} {o.buyer.id}"))
+    found = {name: int(value) for name, value in rules.items() if name.startswith("used:")}
+    found |= {name.decode(): int(value) for name, value in pairs_of(by_buyer)}
+    checks = [(f"uses {name!r}", uses[name], found.get(name, 0)) for name in sorted({*uses, *found})]
+    for name in sorted({*taken, *(n[5:] for n in rules if n.startswith("item:"))}):
+        stock, was_taken = rules.get(f"item:{name}", "0").split(" ")[0], int(rules.get(f"taken:{name}", "0"))
+        checks.append((f"units taken of item {name!r}", taken[name], was_taken))
+        checks.append((f"units left of item {name!r}", int(stock) - was_taken, int(rules.get(f"left:{name}", "0"))))
+    return [Difference(stream_id, "-", what, str(a), str(b)) for what, a, b in checks if a != b]
 
 
 def _of_buyers(orders: Iterable[Order], fields: Mapping[str, str]) -> list[tuple[str, object, object]]:

@@ -1,7 +1,7 @@
 """Loading the Lua scripts, and the one place where their integers become types.
 
-A deal's script is: the generated tables (state tables of ``models.py``, refusal codes), ``lua/deal.lua``,
-``lua/order.lua``, ``lua/waiting.lua``, then ``lua/<verb>.lua``; the application puts its emit prelude before all of it.
+A deal's script is: the generated tables (state tables of ``models.py``, refusal codes), the files of :data:`_SHARED`,
+then ``lua/<verb>.lua``; the application puts its emit prelude before all of it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ from redis.exceptions import RedisError
 
 from deals.errors import (
     Closed,
+    CodeLimitReached,
+    CodeNotApplicable,
+    CodeNotFound,
+    CodeUnknown,
+    CodeUsedUp,
     DealNotFound,
     DealsError,
     IllegalState,
     Invalid,
+    ItemNotFound,
     KeyReused,
     LimitReached,
     NotOpen,
@@ -42,15 +48,25 @@ REFUSALS: Mapping[int, type[DealsError]] = {
     -9: Closed,
     -10: LimitReached,
     -11: SoldOut,
+    -12: ItemNotFound,
+    -13: CodeNotFound,
+    -14: CodeUnknown,
+    -15: CodeNotApplicable,
+    -16: CodeUsedUp,
+    -17: CodeLimitReached,
 }
 
 #: sentences for the refusals of a batch, which come as bare integers
 CLAIM_SENTENCES: Mapping[type[DealsError], str] = {
-    KeyReused: "This idempotency key was used for another number of units.",
+    KeyReused: "This idempotency key was used for another number of units, or with another code.",
     NotOpen: "The deal has not opened yet.",
     Closed: "The deal is over.",
     LimitReached: "You have as many of these as one buyer may.",
     SoldOut: "Not enough units are left.",
+    CodeUnknown: "There is no such code here.",
+    CodeNotApplicable: "This code is not for this deal.",
+    CodeUsedUp: "This code was used as often as it may be.",
+    CodeLimitReached: "You have used this code as often as one buyer may.",
 }
 
 
@@ -79,20 +95,30 @@ def _text(name: str) -> str:
     return resources.files("deals").joinpath(f"lua/{name}.lua").read_text("utf-8")
 
 
-#: scripts that touch no deal
-_OTHERS = ("put_product", "remove_product", "pin_product", "order_products", "forget_stream", "remember")
+#: scripts that touch no deal, the first two with prices.lua before them
+_PRODUCT = ("put_product", "remove_product")
+_OTHERS = (
+    *("pin_product", "order_products", "forget_stream", "remember"),
+    *("put_code", "delete_code", "put_item", "delete_item", "put_shipping"),
+)
+#: what the scripts of a deal share, in this order
+_SHARED = ("of_deal", "bundle", "prices", "deal", "timeline", "codes", "order", "waiting")
 _OF_A_DEAL = (
-    *("create", "open", "close", "cancel", "extend", "stream_ended", "claim", "tick"),
+    *("create", "open", "close", "cancel", "extend", "stream_ended", "tick"),
     *("pay_begin", "pay_decline", "pay_confirm", "cancel_order", "refund", "refunded", "settled"),
     *("waitlist_join", "waitlist_leave"),
 )
 
 
 def _load() -> dict[str, str]:
-    shared = tables() + _text("deal") + _text("order") + _text("waiting")
-    texts = {v: tables() + _text(v) for v in _OTHERS} | {v: shared + _text(v) for v in _OF_A_DEAL}
-    texts["claim"] = shared + _text("claiming") + _text("claim")
-    return texts
+    shared = tables() + "".join(map(_text, _SHARED))
+    claiming = shared + _text("claiming")
+    return {
+        **{verb: tables() + _text("prices") + _text(verb) for verb in _PRODUCT},
+        **{verb: tables() + _text(verb) for verb in _OTHERS},
+        **{verb: shared + _text(verb) for verb in _OF_A_DEAL},
+        **{verb: claiming + _text(verb) for verb in ("claim", "tariff")},
+    }
 
 
 #: verb -> the script's whole text but for the emit prelude

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from redis.asyncio import Redis
 
@@ -15,8 +15,9 @@ from deals.checks import check_deal, check_limit, check_user, clean
 from deals.claims import ClaimDesk
 from deals.errors import Invalid, KeyRequired, OrderNotFound, RateLimited, SoldOut
 from deals.lane import ClaimLanes
-from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Product, ProductSpec, Summary
+from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Summary
 from deals.payments import PaymentProvider
+from deals.price_rules import PriceRules, spelled
 from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
 from deals.showcase import Showcase
 from deals.sold_out import SoldOutBoard
@@ -51,7 +52,7 @@ def stream_of_order(order_id: str) -> str:
     return parts[0]
 
 
-class DealService:
+class DealService(Showcase):
     """Products, deals, claims and orders of all streams, as seen by one worker.
 
     ``now_ms`` is Valkey's clock as this worker knows it: for display only, scripts decide by TIME itself.
@@ -70,9 +71,8 @@ class DealService:
     ) -> None:
         self._now_ms = now_ms
         self._new_id = new_id
-        self._scripts = Scripts(run_script)
-        self._store = Store(redis, now_ms)
-        self._showcase = Showcase(self._store, self._scripts)
+        super().__init__(Store(redis, now_ms), Scripts(run_script))
+        self.rules = PriceRules(self._store, self._scripts)
         self._cashier = Cashier(self._store, self._scripts, payments, new_id)
         self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up, self.released)
         self._board = SoldOutBoard(self._store, now_ms)
@@ -95,42 +95,17 @@ class DealService:
         await self._ticker.aclose()
         await self._cashier.aclose()
 
-    # products
-
-    async def put_product(self, stream_id: str, product_id: str, spec: ProductSpec) -> Product:
-        """Put a product in the showcase, or change it."""
-        return await self._showcase.put(stream_id, product_id, spec)
-
-    async def remove_product(self, stream_id: str, product_id: str) -> None:
-        """Take a product out of the showcase; raises ProductNotFound."""
-        await self._showcase.remove(stream_id, product_id)
-
-    async def pin_product(self, stream_id: str, product_id: str | None) -> None:
-        """Pin a product, or with None unpin; raises ProductNotFound."""
-        await self._showcase.pin(stream_id, product_id)
-
-    async def order_products(self, stream_id: str, product_ids: Sequence[str]) -> None:
-        """Put these products first, in this order; raises ProductNotFound."""
-        await self._showcase.order(stream_id, product_ids)
-
-    async def products(self, stream_id: str) -> list[Product]:
-        """The showcase, in its host's order."""
-        return await self._showcase.products(stream_id)
-
-    async def pinned(self, stream_id: str) -> str | None:
-        """The pinned product's id."""
-        return await self._showcase.pinned(stream_id)
-
     # deals
 
     async def create(self, stream_id: str, spec: DealSpec) -> Deal:
         """Create a deal; emits ``deal.scheduled`` (and ``deal.opened`` when its time has come)."""
         if not keys.is_id(stream_id):
             raise Invalid("This cannot be a stream's id.")
+        bundle = await self.rules.bundle(stream_id, spec.bundle or ())
         deal_id = self._new_id("d")
         await self._touch(stream_id)
         where = (*keys.of_deal(stream_id, deal_id), keys.showcase(stream_id), keys.deals(stream_id))
-        [text] = await self._scripts("create", where, create_args(stream_id, deal_id, spec, MOST_UNFINISHED))
+        [text] = await self._scripts("create", where, create_args(stream_id, deal_id, spec, bundle, MOST_UNFINISHED))
         deal = read_deal(text)
         if deal.opens_at_ms is not None:
             self._ticker.expect(stream_id, deal_id, deal.opens_at_ms - deal.server_ms)
@@ -194,6 +169,7 @@ class DealService:
         payment_token: str | None = None,
         origin: str = "",
         ticket: str | None = None,
+        code: str | None = None,
         address: str = "",
     ) -> Order:
         """Claim units; with a payment token also pay, in which case a decline raises though the hold stays.
@@ -207,15 +183,16 @@ class DealService:
             raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
         if not 1 <= units <= MOST_UNITS:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
-        buyer = clean(buyer)
+        buyer, code = clean(buyer), spelled(code)
         if self._admit is not None and (wait_ms := self._admit(buyer.id, address)) is not None:
+            metrics.CLAIMS.labels(RateLimited.code).inc()
             raise RateLimited("You are claiming too often.", retry_after_ms=wait_ms)
         if not self.tickets.wants_none(stream_id, deal_id):
             await self.tickets.check(stream_id, deal_id, buyer.id, key, ticket)
         if self._board.answers(stream_id, deal_id, buyer.id, key):
             _SHORT_CUT.inc()
             raise SoldOut(CLAIM_SENTENCES[SoldOut])
-        prepared = self._desk.prepare(stream_id, deal_id, buyer, units, key, origin)
+        prepared = self._desk.prepare(stream_id, deal_id, buyer, units, key, origin, code)
         order = await self._lanes.claim(stream_id, deal_id, prepared)
         if payment_token is not None and order.state is OrderState.HELD:
             return await self.pay(order.id, buyer_id=buyer.id, payment_token=payment_token)

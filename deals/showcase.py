@@ -21,25 +21,28 @@ class Showcase:
         self._store = store
         self._scripts = scripts
 
-    async def put(self, stream_id: str, product_id: str, spec: ProductSpec) -> Product:
+    async def put_product(self, stream_id: str, product_id: str, spec: ProductSpec) -> Product:
         """Put a product in, or change it; emits ``product.updated``."""
         if not (keys.is_id(stream_id) and keys.is_id(product_id)):
             raise Invalid("A product's id is 1 to 64 letters, digits, '-' or '_'.")
-        args = (product_id, product_open_json(stream_id, product_id, spec), MOST_PRODUCTS)
+        args = (
+            *(product_id, product_open_json(stream_id, product_id, spec), MOST_PRODUCTS),
+            *(spec.price.amount, spec.price.currency, "1" if spec.compare_at else ""),
+        )
         [text] = await self._scripts("put_product", keys.of_showcase(stream_id), args)
         return read_whole_product(text)
 
-    async def remove(self, stream_id: str, product_id: str) -> None:
+    async def remove_product(self, stream_id: str, product_id: str) -> None:
         """Take a product out; emits ``product.removed``."""
         _check(stream_id, product_id)
         await self._scripts("remove_product", keys.of_showcase(stream_id), (product_id,))
 
-    async def pin(self, stream_id: str, product_id: str | None) -> None:
+    async def pin_product(self, stream_id: str, product_id: str | None) -> None:
         """Pin a product, or with None unpin; emits ``product.pinned`` when that changes something."""
         _check(stream_id, "x" if product_id is None else product_id)
         await self._scripts("pin_product", keys.of_showcase(stream_id), (product_id or "",))
 
-    async def order(self, stream_id: str, product_ids: Sequence[str]) -> None:
+    async def order_products(self, stream_id: str, product_ids: Sequence[str]) -> None:
         """Put these first, in this order, the others after them as they were; emits ``product.order`` when it changes.
 
         Raises :class:`ProductNotFound`, or :class:`Invalid` for a product that is named twice.

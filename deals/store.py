@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,9 @@ from deals import keys
 from deals.errors import DealNotFound, OrderNotFound
 from deals.models import Buyer, Deal, DealSpec, JournalEntry, Money, Order, Product, ProductSpec, Summary, summary_of
 from deals.scripts import unavailable
+from deals.terms import BundleItem, BuyXPayY
 
-_DEAL_FIELDS = ("terms", "opens_at_ms", "closes_at_ms", "state", "left", "held", "sold")
+_DEAL_FIELDS = ("terms", "opens_at_ms", "closes_at_ms", "state", "left", "held", "sold", "lowest")
 
 #: entries of the journal's stream in one answer: a batch of claims is one entry of some 40 KB
 _ENTRIES_AT_ONCE = 50
@@ -41,6 +42,8 @@ class _Terms(msgspec.Struct, frozen=True):
     duration_s: int
     hold_s: int
     ticketed: bool
+    buy_x_pay_y: BuyXPayY | None
+    bundle: Sequence[BundleItem] | None
 
 
 class Frozen(msgspec.Struct, frozen=True):
@@ -78,12 +81,14 @@ def whom_to_tell(user_id: str, origin: str) -> str:
     return _encode((user_id, origin)).decode()
 
 
-def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: int) -> list[str | bytes | int]:
-    """ARGV of create.lua."""
+def create_args(
+    stream_id: str, deal_id: str, spec: DealSpec, bundle: Sequence[BundleItem], most_unfinished: int
+) -> list[str | bytes | int]:
+    """ARGV of create.lua; the bundle is that of the spec with the items' titles."""
     s = spec
     terms = _Terms(
         *(deal_id, stream_id, s.title, s.image_url, s.description, s.price, s.compare_at),
-        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s, s.ticketed),
+        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s, s.ticketed, s.buy_x_pay_y, bundle or None),
     )
     return [
         deal_id,
@@ -99,13 +104,16 @@ def create_args(stream_id: str, deal_id: str, spec: DealSpec, most_unfinished: i
         s.product_id or "",
         most_unfinished,
         s.stock // 10 if s.low_stock is None else s.low_stock,
+        "*" if s.buy_x_pay_y or bundle else "",
+        "null" if s.compare_at else "",
+        " ".join(f"{item.item_id} {item.units}" for item in bundle),
     ]
 
 
 def product_open_json(stream_id: str, product_id: str, spec: ProductSpec) -> bytes:
-    """A product's public JSON without ``pinned`` and the closing brace: put_product.lua adds both."""
+    """A product's public JSON as far as ``compare_at``: put_product.lua adds the rest."""
     product = Product(product_id, stream_id, spec.title, spec.image_url, spec.description, spec.price, spec.compare_at)
-    return _encode(product).removesuffix(b',"pinned":false}')
+    return _encode(product).removesuffix(b',"lowest_30d":null,"pinned":false}')
 
 
 def read_product(open_json: bytes, pinned: bool) -> Product:
@@ -116,11 +124,17 @@ def read_product(open_json: bytes, pinned: bool) -> Product:
 def _deal_of(fields: Sequence[bytes | None], server_ms: int) -> Deal | None:
     if fields[0] is None:
         return None
-    terms, opens, closes, state, left, held, sold = (f or b"" for f in fields)
+    terms, opens, closes, state, left, held, sold, lowest = (f or b"" for f in fields)
     return read_deal(
-        b'{%b,"opens_at_ms":%b,"closes_at_ms":%b,"state":"%b","left":%b,"held":%b,"sold":%b,"server_ms":%d}'
-        % (terms, opens or b"null", closes or b"null", state, left, held, sold, server_ms)
+        b'{%b,"opens_at_ms":%b,"closes_at_ms":%b,"state":"%b","left":%b,"held":%b,"sold":%b,"lowest_30d":%b,'
+        b'"server_ms":%d}'
+        % (terms, opens or b"null", closes or b"null", state, left, held, sold, lowest or b"null", server_ms)
     )
+
+
+def _as_parts_suffice(deal: Deal, left: Mapping[str, int]) -> Deal:
+    sets = (left[item.item_id] // item.units for item in deal.bundle or ())
+    return msgspec.structs.replace(deal, left=min(deal.left, *sets)) if deal.bundle else deal
 
 
 class Store:
@@ -150,8 +164,8 @@ class Store:
     async def summary(self, stream_id: str, deal_id: str) -> Summary:
         """How a deal went; raises DealNotFound."""
         deal = await self.deal(stream_id, deal_id)
-        [sold_out_ms] = await self.ask(("HGET", keys.deal(stream_id, deal_id), "sold_out_ms"))
-        return summary_of(deal, None if sold_out_ms is None else int(sold_out_ms))
+        [(revenue, ms)] = await self.ask(("HMGET", keys.deal(stream_id, deal_id), "revenue", "sold_out_ms"))
+        return summary_of(deal, int(revenue or 0), None if ms is None else int(ms))
 
     async def deals(self, stream_id: str, most: int) -> list[Deal]:
         """The stream's newest ``most`` deals, newest first."""
@@ -164,7 +178,12 @@ class Store:
             return []
         answers = await self.ask(*(("HMGET", keys.deal(stream_id, d), *_DEAL_FIELDS) for d in deal_ids))
         now = self._now_ms()
-        return [_deal_of(fields, now) for fields in answers]
+        deals = [_deal_of(fields, now) for fields in answers]
+        items = sorted({item.item_id for deal in deals if deal is not None for item in deal.bundle or ()})
+        if not items:
+            return deals
+        [left] = await self.ask(("HMGET", keys.rules(stream_id), *(f"left:{item}" for item in items)))
+        return [deal and _as_parts_suffice(deal, dict(zip(items, map(int, left), strict=True))) for deal in deals]
 
     async def showcase(self, stream_id: str) -> tuple[list[Product], str | None]:
         """The products in their host's order (new ones last, as they were added), and the pinned one's id."""

@@ -25,7 +25,9 @@ class WaitingList:
         # The order that an offer would be is named now, and the buyer's index written: the offer is made by a script.
         claim = self._desk.prepare(stream_id, deal_id, buyer, 1, "waitlist", "")
         await self._desk.note(stream_id, deal_id, [claim])
-        args = (buyer.id, claim.ref, claim.head, MOST_WAITING)
+        # An offer costs what it costs now, whatever the rules are when it is made.
+        price = await self._desk.tariffs.price(stream_id, deal_id, 1)
+        args = (buyer.id, claim.ref, claim.head, MOST_WAITING, price)
         [position] = await self._scripts("waitlist_join", keys.of_deal(stream_id, deal_id), args)
         return Place(deal_id, position)
 

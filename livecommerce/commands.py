@@ -60,6 +60,7 @@ async def _deal_claim(visit: Visit, command: c.DealClaim) -> Any:
         payment_token=command.payment_token,
         origin=visit.tag,
         ticket=command.ticket,
+        code=command.code,
         address=visit.address,
     )
     return {"order": order}

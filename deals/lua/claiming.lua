@@ -1,10 +1,27 @@
--- claiming.lua: how a batch of accepted claims is written; comes after waiting.lua.
+-- claiming.lua: what claim.lua makes of accepted claims, and how it writes a batch of them; comes after waiting.lua.
 --
 -- placed: orders (JSON each), to (as tell_all wants it), names (at most ten, as JSON), and what HSET and ZADD take:
 -- claims, ledger, holds. One journal entry holds the whole batch: reading it gives each order a cursor of its own.
 
+-- Changes with every price rule: claims priced by another stamp are priced again.
+local function stamp(d) return (redis.call('HGET', RULES, 'version') or '0') .. d.rule end
+
+-- A buyer's record in the ledger: units, and refs with a space before each.
+local function units_and_refs(record)
+  if not record then return 0, '' end
+  local units, refs = string.match(record, '^(%d+)(.*)$')
+  return tonumber(units), refs
+end
+
+-- The end of an order's JSON; price: its JSON members, or false where it is units x price.
+local function order_tail(d, now, units, price)
+  price = price or '"total":{"amount":' .. integer(units * d.amount) .. ',"currency":"' .. d.currency .. '"}'
+  return ',' .. d.frozen .. ',' .. price .. ',"placed_ms":' .. integer(now) .. '}'
+end
+
 local function write_claims(d, now, units, placed)
-  local gone = d.left == 0 and step_deal(d, 'sell_out')
+  local left = on_sale(d)
+  local gone = left == 0 and step_deal(d, 'sell_out')
   save_deal(d)
   wake(d, now + d.hold)
   redis.call('HSET', LEDGER, unpack(placed.ledger))
@@ -14,10 +31,10 @@ local function write_claims(d, now, units, placed)
   redis.call('XADD', JOURNAL, '*', 'at_ms', integer(now), 'what', 'claimed', 'orders', orders)
   tell_all(LOG, placed.to, 'order.updated', 'order', orders)
   emit(ROOM, LOG, now, 'deal.claimed', '{"deal_id":"' .. d.id .. '","units":' .. integer(units) .. ',"left":'
-    .. integer(d.left) .. ',"buyers":[' .. table.concat(placed.names, ',') .. '],"more":'
+    .. integer(left) .. ',"buyers":[' .. table.concat(placed.names, ',') .. '],"more":'
     .. integer(#placed.orders - #placed.names) .. '}')
-  if d.left <= d.low and d.left + units > d.low then
-    tell(LOG, 'role:host', 'deal.low_stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(d.left) .. '}')
+  if left <= d.low and left + units > d.low then
+    tell(LOG, 'role:host', 'deal.low_stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(left) .. '}')
   end
   if gone then
     redis.call('HSETNX', DEAL, 'sold_out_ms', integer(now))

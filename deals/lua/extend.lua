@@ -12,6 +12,7 @@ end
 if d.closes + by - now > most then return {REFUSED.invalid, 'The end may lie at most 24 hours ahead.'} end
 step_deal(d, 'extend')
 d.closes = d.closes + by
+note_deal_price(d, now)
 save_deal(d)
 announce(d, now, 'deal.extended')
 return {0, deal_json(d, now)}

@@ -8,7 +8,7 @@ local function load_order(ref)
   if not text then return nil end
   local o = cjson.decode(text)
   return {ref = ref, state = o.state, held_until = o.held_until_ms, paid = o.paid_ms, placed = o.placed_ms,
-    units = o.units, buyer = o.buyer, rest = string.sub(text, (string.find(text, '"id":', 1, true)))}
+    units = o.units, buyer = o.buyer, code = o.code, total = o.total.amount, rest = string.sub(text, (string.find(text, '"id":', 1, true)))}
 end
 
 local function order_json(o)
@@ -35,9 +35,13 @@ local function write_order(o, now, what)
   return json
 end
 
--- Count units for (or, negative, back to) a buyer's limit.
+-- Count an order's units for a buyer's limit, and its code's use (with units < 0: give both back).
 local function count_units(o, units)
+  if o.code then count_use(o.code, o.buyer.id, units < 0 and -1 or 1) end
   local field = 'b:' .. o.buyer.id
   local used, refs = string.match(redis.call('HGET', LEDGER, field) or '0', '^(%d+)(.*)$')
   redis.call('HSET', LEDGER, field, integer(math.max(0, tonumber(used) + units)) .. refs)
 end
+
+-- What the deal has brought in: by 1 when an order is paid, by -1 when it will be refunded. (+ 0: never "-0")
+local function count_revenue(o, by) redis.call('HINCRBY', DEAL, 'revenue', integer(by * o.total + 0)) end

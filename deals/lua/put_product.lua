@@ -1,8 +1,9 @@
 -- put_product.lua: put a product in the showcase, or change it.
--- KEYS: room, log, showcase
--- ARGV: product id, public JSON without its closing brace and "pinned", most products a showcase may hold
+-- KEYS: room, log, showcase, prices
+-- ARGV: product id, public JSON as far as "compare_at", most products a showcase may hold, amount and currency of its
+--       price, '1' if there is a compare_at
 -- Returns {0, product as JSON} or {REFUSED.invalid, why}
-local ROOM, LOG, SHOWCASE = unpack(KEYS)
+local ROOM, LOG, SHOWCASE, PRICES = unpack(KEYS)
 local id, open_json, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local field, now = 'p:' .. id, now_ms()
 local old = redis.call('HGET', SHOWCASE, field)
@@ -11,6 +12,9 @@ if not old and redis.call('HLEN', SHOWCASE) - others >= cap then
   return {REFUSED.invalid, 'A showcase holds at most ' .. cap .. ' products.'}
 end
 local added = old and string.match(old, '^%d+') or integer(now)
+local since = note_price(PRICES, id, now, tonumber(ARGV[4]), ARGV[5])
+local lowest = ARGV[6] == '1' and lowest_price(PRICES, id, ARGV[5], since, false) or 'null'
+open_json = open_json .. ',"lowest_30d":' .. lowest
 redis.call('HSET', SHOWCASE, field, added .. ' ' .. open_json)
 local pinned = redis.call('HGET', SHOWCASE, 'pinned') == id
 local json = open_json .. ',"pinned":' .. tostring(pinned) .. '}'

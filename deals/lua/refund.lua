@@ -14,6 +14,7 @@ redis.call('ZREM', PAID, o.ref)
 redis.call('ZADD', SETTLE, integer(lease), o.ref)
 wake(d, lease)
 count_units(o, -o.units)
+count_revenue(o, -1)
 local json = write_order(o, now)
 give_back(d, 'sold', o.units, now)
 return {0, json}

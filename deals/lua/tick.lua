@@ -26,6 +26,7 @@ local function refund(o)
   if not step_order(o, 'refund') then return 0 end
   redis.call('ZADD', SETTLE, integer(now), o.ref)
   count_units(o, -o.units)
+  count_revenue(o, -1)
   write_order(o, now)
   return o.units
 end
@@ -42,6 +43,7 @@ end
 sweep(HOLDS, cancelled and '+inf' or integer(now), expire, 'held')
 if somebody_waits(d) then give_back(d, 'held', 0, now) end
 if cancelled then sweep(PAID, '+inf', refund, 'sold') end
+if d.parts then look_at_parts(d, now) end
 
 local reply = {0, now, -1, unpack(redis.call('ZRANGEBYSCORE', SETTLE, '-inf', integer(now), 'LIMIT', 0, chunk))}
 for i = 4, #reply do redis.call('ZADD', SETTLE, integer(now + lease), reply[i]) end

@@ -1,7 +1,7 @@
 -- waiting.lua: units that come back, and who waits for them; shared by the scripts of a deal, after order.lua.
 --
--- QUEUE: who waits, first come first; QUEUED: each one's '<ref> <JSON members "id", "buyer", "units">' of the order
--- that an offer would be. A unit that comes back while somebody waits goes from hand to hand.
+-- QUEUE: who waits, first come first; QUEUED: each one's '<ref> <JSON members "id", "buyer", "units">\n<those of its
+-- price, where a rule changes it>' of the order that an offer would be. A unit that comes back while somebody waits goes from hand to hand.
 
 -- Offers made by one script, and how many of the next in line are told their new place: both bound its length.
 local OFFERS, TOLD = 50, 10
@@ -11,14 +11,14 @@ local function leave_queue(user)
   redis.call('HDEL', QUEUED, user)
 end
 
-local function offer(d, o, members, now)
+local function offer(d, o, members, price, now)
   local who, deadline = 'b:' .. o.buyer.id, now + d.hold
   local used, refs = string.match(redis.call('HGET', LEDGER, who) or '0', '^(%d+)(.*)$')
   if tonumber(used) + 1 > d.limit then return false end
   d.left, d.held = d.left - 1, d.held + 1
-  local json = '{"state":"held","held_until_ms":' .. integer(deadline) .. ',' .. members .. ',' .. d.frozen
-    .. ',"total":{"amount":' .. integer(d.amount) .. ',"currency":"' .. d.currency .. '"},"placed_ms":' .. integer(now)
-    .. '}'
+  if price == '' then price = '"total":{"amount":' .. integer(d.amount) .. ',"currency":"' .. d.currency .. '"}' end
+  local json = '{"state":"held","held_until_ms":' .. integer(deadline) .. ',' .. members .. ',' .. d.frozen .. ','
+    .. price .. ',"placed_ms":' .. integer(now) .. '}'
   redis.call('HSET', LEDGER, 'o:' .. o.ref, json, who, integer(tonumber(used) + 1) .. refs .. ' ' .. o.ref)
   redis.call('ZADD', HOLDS, integer(deadline), o.ref)
   redis.call('XADD', JOURNAL, '*', 'at_ms', integer(now), 'what', 'offered', 'order', json)
@@ -27,18 +27,18 @@ local function offer(d, o, members, now)
 end
 
 -- Whether units are left that are somebody's who waits: more came back at once than one script offers.
-local function somebody_waits(d) return d.left > 0 and redis.call('EXISTS', QUEUE) == 1 end
+local function somebody_waits(d) return on_sale(d) > 0 and redis.call('EXISTS', QUEUE) == 1 end
 
 -- Give what is left to the first in line, one unit each; returns how many units went.
 local function serve_queue(d, now)
-  if d.left == 0 or not DEAL_STEP[d.state].close then return 0 end
+  if on_sale(d) == 0 or not DEAL_STEP[d.state].close then return 0 end
   local given = 0
   for _ = 1, OFFERS do
     local user = redis.call('ZRANGE', QUEUE, 0, 0)[1]
-    if d.left == 0 or not user then break end
-    local ref, members = string.match(redis.call('HGET', QUEUED, user), '^(%S+) (.*)$')
+    if on_sale(d) == 0 or not user then break end
+    local ref, members, price = string.match(redis.call('HGET', QUEUED, user), '^(%S+) ([^\n]*)\n(.*)$')
     leave_queue(user)
-    if offer(d, {ref = ref, buyer = {id = user}}, members, now) then given = given + 1 end
+    if offer(d, {ref = ref, buyer = {id = user}}, members, price, now) then given = given + 1 end
   end
   if given > 0 then wake(d, now + d.hold) end
   for i, user in ipairs(redis.call('ZRANGE', QUEUE, 0, TOLD - 1)) do
@@ -52,9 +52,9 @@ end
 local function give_back(d, from, units, now)
   d[from], d.left = d[from] - units, d.left + units
   local back = units - serve_queue(d, now)
-  if d.left > 0 then step_deal(d, 'release') end
+  if on_sale(d) > 0 then step_deal(d, 'release') end
   save_deal(d)
-  local data = '{"deal_id":"' .. d.id .. '","units":' .. integer(back) .. ',"left":' .. integer(d.left) .. '}'
+  local data = '{"deal_id":"' .. d.id .. '","units":' .. integer(back) .. ',"left":' .. integer(on_sale(d)) .. '}'
   if back > 0 then emit(ROOM, LOG, now, 'deal.released', data) end
   show_stock(d)
 end

@@ -13,7 +13,7 @@ from livecommerce.context import CONTEXT, Context
 from livecommerce.doors import DOORS, Doors
 from livecommerce.http import health, media, pages, pipes, schema, webhooks
 from livecommerce.http.access import BANS, GATE, Gate
-from livecommerce.http.api import analytics, claims, deals, guest, orders, products, streams, waitlist
+from livecommerce.http.api import analytics, claims, deals, guest, orders, price_rules, products, streams, waitlist
 from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
@@ -29,6 +29,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     *streams.ENDPOINTS,
     *deals.ENDPOINTS,
     *products.ENDPOINTS,
+    *price_rules.ENDPOINTS,
     *guest.ENDPOINTS,
     *orders.ENDPOINTS,
     *analytics.ENDPOINTS,

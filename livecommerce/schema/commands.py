@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from deals.terms import CodeText
 from livecommerce.schema import chat
 from livecommerce.schema.command import ClaimTicket, Command, CommandId, Id, Key, PaymentToken
 
@@ -33,6 +34,8 @@ class DealClaim(Command, frozen=True, tag="deal.claim"):
     units: Annotated[int, Meta(ge=1, le=1000)]
     key: Key
     payment_token: PaymentToken | None = None
+    #: a discount code of the stream
+    code: CodeText | None = None
     #: of a ticketed deal
     ticket: ClaimTicket | None = None
 

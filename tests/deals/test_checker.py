@@ -109,11 +109,15 @@ async def test_a_true_sale_passes(redis: Redis, run_script: ScriptRunner, seed: 
 
 #: what is broken -> (the true text, what stands there instead, how the checker calls it)
 BUGS = {
-    "stock is not looked at": ("if units > d.left then return REFUSED.sold_out end", "", "oversold"),
+    "stock is not looked at": ("if units > on_sale(d) then return REFUSED.sold_out end", "", "oversold"),
     "a key is forgotten": ("  if old then", "  if false then", "one order a key"),
     "a buyer's units are not counted": ("used[who] + units > d.limit or", "", "limit"),
     "a closed deal sells": ("if not DEAL_STEP[d.state].close then return REFUSED.closed end", "", "window"),
-    "sold out now and then": ("if units > d.left then", "if units > d.left or now % 3 == 0 then", "sold out too soon"),
+    "sold out now and then": (
+        "if units > on_sale(d) then",
+        "if units > on_sale(d) or now % 3 == 0 then",
+        "sold out too soon",
+    ),
     "a hold is counted twice": ("d.held + units, taken", "d.held + 2 * units, taken", "conservation"),
     "an order is written under another's key": ("= key, ref .. ' '", "= key .. 'x', ref .. ' '", "lost"),
 }

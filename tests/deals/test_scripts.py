@@ -18,7 +18,10 @@ FILES = {
     if path.name.endswith(".lua")
 }
 #: what scripts share; never run by themselves
-SHARED = {"deal.lua", "order.lua", "waiting.lua", "claiming.lua"}
+SHARED = {
+    *("of_deal.lua", "bundle.lua", "prices.lua", "deal.lua", "timeline.lua", "codes.lua", "order.lua", "waiting.lua"),
+    "claiming.lua",
+}
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, DealsError) and e is not DealsError]
 
 
@@ -51,7 +54,7 @@ def test_every_refusal_that_a_script_names_is_in_the_table() -> None:
 
 
 def test_every_bare_integer_of_a_batch_has_its_sentence() -> None:
-    bare = set(re.findall(r"return REFUSED\.([a-z_]+)", FILES["claim.lua"]))
+    bare = set(re.findall(r"return REFUSED\.([a-z_]+)", FILES["claim.lua"] + FILES["codes.lua"]))
     assert bare == {kind.code for kind in CLAIM_SENTENCES}
 
 
@@ -67,7 +70,9 @@ def test_a_refusal_carries_its_sentence_and_its_time() -> None:
 
 
 def test_all_keys_of_a_deal_share_one_hash_tag() -> None:
-    assert all(key.startswith("lc:{s1}:") for key in (*keys.of_deal("s1", "d1"), *keys.of_showcase("s1")))
+    assert all(
+        key.startswith("lc:{s1}:") for key in (*keys.of_deal("s1", "d1"), *keys.of_showcase("s1"), *keys.of_rules("s1"))
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from deals.errors import OutcomeUnknown
 from deals.models import Buyer, Order, Units
+from deals.terms import CodeText
 from deals.ticket import Ticket
 from livecommerce.auth import Grant
 from livecommerce.context import CONTEXT
@@ -19,9 +20,10 @@ from livecommerce.schema.command import ClaimTicket
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many units."""
+    """How many units, and with which discount code."""
 
     units: Units
+    code: CodeText | None = None
     #: of a ticketed deal
     ticket: ClaimTicket | None = None
 
@@ -47,6 +49,7 @@ async def claim(request: web.Request) -> web.Response:
             units=wanted.units,
             key=key,
             ticket=wanted.ticket,
+            code=wanted.code,
             address=limited_address(request),
         )
     except OutcomeUnknown:
@@ -81,6 +84,7 @@ ENDPOINTS = (
         needs="buy",
         refusals=(
             *("stream_not_found", "deal_not_found", "banned", "limit_reached", "key_required", "key_reused"),
+            *("code_unknown", "code_not_applicable", "code_used_up", "code_limit_reached"),
             *("sold_out", "not_open", "closed", "ticket_required", "ticket_invalid", "rate_limited", "unavailable"),
         ),
         parameters=(

@@ -94,7 +94,7 @@ ENDPOINTS = (
         {201: (Body(Deal, headers={"Location": "The deal."}),)},
         body=Body(DealSpec),
         needs="host",
-        refusals=("stream_not_found", "product_not_found", "stream_ended"),
+        refusals=("stream_not_found", "product_not_found", "item_not_found", "stream_ended"),
     ),
     Endpoint(
         "GET",

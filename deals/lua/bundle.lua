@@ -1,0 +1,38 @@
+-- bundle.lua: the stock items that a bundle deal takes, all or nothing; comes before deal.lua.
+--
+-- Items follow the deal's own left: whatever it falls or rises by between load_deal and save_deal is taken from, or
+-- given back to, each part. So no other script has to know of them. d.parts: nil unless the deal is a bundle.
+
+local function load_parts(d, text)
+  d.parts, d.had = {}, d.left
+  for id, units in string.gmatch(text, '(%S+) (%d+)') do
+    local left = tonumber(redis.call('HGET', RULES, 'left:' .. id) or '0')
+    d.parts[#d.parts + 1] = {id = id, units = tonumber(units), left = left}
+  end
+end
+
+-- How many units of the deal can be claimed now: its own, as far as every part suffices.
+local function on_sale(d)
+  if not d.parts then return d.left end
+  local sets = d.left
+  for _, part in ipairs(d.parts) do
+    sets = math.min(sets, math.floor(part.left / part.units) - (d.had - d.left))
+  end
+  return math.max(0, sets)
+end
+
+-- Write what the parts gave or got. Other deals of the same items are looked at by tick.lua: theirs to announce.
+local function save_parts(d)
+  local sets = d.had - d.left
+  if sets == 0 then return end
+  for _, part in ipairs(d.parts) do
+    local units = sets * part.units
+    part.left = part.left - units
+    redis.call('HINCRBY', RULES, 'left:' .. part.id, integer(-units))
+    redis.call('HINCRBY', RULES, 'taken:' .. part.id, integer(units))
+    for id in string.gmatch(redis.call('HGET', RULES, 'deals:' .. part.id) or '', '%S+') do
+      if id ~= d.id then redis.call('ZADD', DUE, 'XX', 'LT', integer(now_ms()), id) end
+    end
+  end
+  d.had = d.left
+end

@@ -1,0 +1,35 @@
+-- codes.lua: discount codes, and how often they are used; comes before order.lua.
+--
+-- RULES: code:<CODE> = '<most uses or 0> <most of one buyer or 0> <deal id or *> <JSON>', used:<CODE> = uses; USES:
+-- '<CODE> <user id>' = uses of one buyer. An order is one use, while its units count for the buyer's limit.
+
+-- Why this buyer cannot use the code (of REFUSED), or nil; price: '' when it takes nothing off in this currency.
+local function code_refusal(d, code, user, price)
+  local f = redis.call('HMGET', RULES, 'code:' .. code, 'used:' .. code)
+  if not f[1] then return REFUSED.code_unknown end
+  local most, each, deal = string.match(f[1], '^(%d+) (%d+) (%S+) ')
+  if price == '' or deal ~= '*' and deal ~= d.id then return REFUSED.code_not_applicable end
+  if most ~= '0' and tonumber(f[2] or '0') >= tonumber(most) then return REFUSED.code_used_up end
+  if each ~= '0' and tonumber(redis.call('HGET', USES, code .. ' ' .. user) or '0') >= tonumber(each) then
+    return REFUSED.code_limit_reached
+  end
+end
+
+local function count_use(code, user, by)
+  redis.call('HINCRBY', RULES, 'used:' .. code, by)
+  local field = code .. ' ' .. user
+  if redis.call('HINCRBY', USES, field, by) == 0 then redis.call('HDEL', USES, field) end
+end
+
+-- Use a code for an order about to be placed; returns why not. An error after it loses a use, never gives one too many.
+local function use_code(d, code, user, price)
+  local no = code_refusal(d, code, user, price)
+  if not no then count_use(code, user, 1) end
+  return no
+end
+
+-- Whether an order that gave its code back may have it again. The limits count, whatever else became of the code.
+local function code_is_left(d, o)
+  local no = o.code and code_refusal(d, o.code, o.buyer.id)
+  return no ~= REFUSED.code_used_up and no ~= REFUSED.code_limit_reached
+end

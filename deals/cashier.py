@@ -11,7 +11,15 @@ import logging
 from collections.abc import Callable, Mapping
 
 from deals import keys, metrics
-from deals.errors import DealsError, IllegalState, OrderNotFound, OutcomeUnknown, PaymentDeclined, Unavailable
+from deals.errors import (
+    DealsError,
+    IllegalState,
+    OrderNotFound,
+    OutcomeUnknown,
+    PaymentDeclined,
+    Unavailable,
+    WebhookRefused,
+)
 from deals.models import Order, OrderState
 from deals.payments import Declined, PaymentProvider, PaymentStatus, Pending
 from deals.scripts import Scripts
@@ -108,14 +116,20 @@ class Cashier:
 
         Raises WebhookRefused for what is not the provider's, and whatever keeps us from looking: it is sent again.
         """
-        event = self._payments.webhook(headers, body, now_ms)
-        seen = keys.webhook(event.id)
-        [known] = await self._store.ask(("EXISTS", seen))
-        if known:
-            return None
-        order = None if event.order_id is None else await self._told(event.order_id)
-        # Only now: had we died before, it would have to be looked at again.
-        await self._store.ask(("SET", seen, 1, "PX", 2 * TOLERANCE_MS))
+        outcome = "failed"
+        try:
+            event = self._payments.webhook(headers, body, now_ms)
+            seen = keys.webhook(event.id)
+            [known] = await self._store.ask(("EXISTS", seen))
+            order = await self._told(event.order_id) if event.order_id is not None and not known else None
+            # Only now: had we died before, it would have to be looked at again.
+            await self._store.ask(("SET", seen, 1, "PX", 2 * TOLERANCE_MS))
+            outcome = "repeated" if known else "dealt_with"
+        except WebhookRefused:
+            outcome = "refused"
+            raise
+        finally:
+            metrics.WEBHOOKS.labels(outcome).inc()
         return order
 
     async def _told(self, order_id: str) -> Order | None:

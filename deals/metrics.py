@@ -17,6 +17,10 @@ BATCH_SECONDS = Histogram(
 REASKED = Counter("livecommerce_claim_batches_reasked", "Batches sent again by their keys after a lost answer")
 QUEUE_REFUSED = Counter("livecommerce_claim_queue_refused", "Claims refused because a deal's queue was full")
 ORDERS = Counter("livecommerce_order_steps", "Payments by outcome", ["outcome"])
+WEBHOOKS = Counter(
+    "livecommerce_payment_webhooks", "Webhooks by outcome: dealt_with, repeated, refused, failed", ["outcome"]
+)
+TICKETS = Counter("livecommerce_claim_tickets", "Claim tickets given out")
 TICKS = Counter("livecommerce_deal_ticks", "Ticker calls by outcome: done, failed", ["outcome"])
 TICK_LATE_SECONDS = Histogram(
     "livecommerce_deal_tick_late_seconds",

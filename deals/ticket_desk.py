@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from deals import keys
+from deals import keys, metrics
 from deals.checks import check_deal, check_user
-from deals.errors import Closed, IllegalState, NotOpen, TicketInvalid, TicketRequired
+from deals.errors import Closed, DealsError, IllegalState, NotOpen, TicketInvalid, TicketRequired
 from deals.models import Deal, DealState
 from deals.store import Store
 from deals.ticket import EARLY_MS, Ticket, is_good, issue
 
 #: deals of which a worker remembers whether they want tickets
 MOST_KNOWN = 1000
+_SENTENCES: Mapping[type[DealsError], str] = {
+    TicketRequired: "A claim of this deal needs a ticket; fetch one.",
+    TicketInvalid: "This ticket is not yours, not for this deal, or has expired; fetch another.",
+}
 
 
 class TicketDesk:
@@ -41,6 +45,7 @@ class TicketDesk:
         if opens_ms is None or now_ms < opens_ms - EARLY_MS:
             wait_ms = None if opens_ms is None else opens_ms - EARLY_MS - now_ms
             raise NotOpen(f"Tickets are given out {EARLY_MS // 1000} s before the opening.", retry_after_ms=wait_ms)
+        metrics.TICKETS.inc()
         return issue(self._key, check_user(buyer_id), stream_id, deal_id, opens_ms=opens_ms, now_ms=now_ms)
 
     def wants_none(self, stream_id: str, deal_id: str) -> bool:
@@ -60,9 +65,9 @@ class TicketDesk:
         [accepted] = await self._store.ask(("HEXISTS", keys.claims(stream_id, deal_id), f"{user_id}\n{key}"))
         if accepted:
             return
-        if ticket is None:
-            raise TicketRequired("A claim of this deal needs a ticket; fetch one.")
-        raise TicketInvalid("This ticket is not yours, not for this deal, or has expired; fetch another.")
+        kind = TicketRequired if ticket is None else TicketInvalid
+        metrics.CLAIMS.labels(kind.code).inc()
+        raise kind(_SENTENCES[kind])
 
     async def aclose(self) -> None:
         """Stop asking; safe to call twice."""

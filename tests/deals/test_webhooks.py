@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from deals import keys
-from deals.errors import DealsError, PaymentDeclined, WebhookRefused
+from deals.errors import DealsError, PaymentDeclined, Unavailable, WebhookRefused
 from deals.models import Deal, Money, Order, OrderState
 from deals.payments import PaymentStatus, SimulatedPayments
 from deals.service import DealService
@@ -236,3 +237,23 @@ async def test_a_webhook_alone_takes_no_money_and_pays_nothing(shop: Shop, strea
         await shop.pay(order, "pm_declined")
     await shop.hear(msgspec.json.encode(Webhook(new_id(), order.id, "captured")))
     assert await shop.state(order) is OrderState.HELD
+
+
+async def test_webhooks_are_counted_by_what_became_of_them(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(outcome: str) -> float:
+        return REGISTRY.get_sample_value("livecommerce_payment_webhooks_total", {"outcome": outcome}) or 0.0
+
+    before = {outcome: count(outcome) for outcome in ("dealt_with", "repeated", "refused", "failed")}
+    body = msgspec.json.encode(Webhook(new_id(), "none.of.ours"))
+    await shop.hear(body)
+    await shop.hear(body)
+    with pytest.raises(WebhookRefused):
+        await shop.deals.payment_webhook({}, body)
+
+    async def away(order_id: str) -> Order:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(shop.deals._store, "order", away)
+    with pytest.raises(Unavailable):
+        await shop.hear(msgspec.json.encode(Webhook(new_id(), "none.of.ours")))
+    assert {outcome: count(outcome) - n for outcome, n in before.items()} == dict.fromkeys(before, 1.0)

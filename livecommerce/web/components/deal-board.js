@@ -19,6 +19,8 @@ const MAX_SHOWN = 20;
 const RATE_MS = 5_000;
 /** The summary (its revenue) is read again at most so often. */
 const SUMMARY_MS = 1_000;
+/** So long an alarm stands; the deal stays marked. */
+const ALARM_MS = 8_000;
 
 class DealBoard extends HTMLElement {
   #rows = new Map();
@@ -86,11 +88,11 @@ class DealBoard extends HTMLElement {
   #warn({ dealId, left }) {
     const deal = this.store.deals.get(dealId);
     this.#low.add(dealId);
-    if (!deal) return;
+    if (!deal || left === 0) return;
     show(this.alarm, true);
     this.alarm.replaceChildren(icon("bolt"), t("deal.low-alarm", { count: left, title: deal.title }));
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => show(this.alarm, false), 12_000);
+    this.silence = setTimeout(() => show(this.alarm, false), ALARM_MS);
     this.#draw();
   }
 

@@ -11,6 +11,8 @@ const MIRROR = "livecommerce.mirror";
 /** Heights to choose from; the first that the camera can is taken, a smaller one when it cannot. */
 const HEIGHTS = [1080, 720, 480];
 const USUAL_HEIGHT = 720;
+/** How long the words about a camera that cannot be used stay. */
+const TROUBLE_MS = 120_000;
 
 /** Fires `publisher` {state, refusal}, `stats` {…}, `muted` and `end` (the host wants the show to be over). */
 class LivePreview extends HTMLElement {
@@ -118,6 +120,8 @@ class LivePreview extends HTMLElement {
       return true;
     } catch (error) {
       this.note.refuse(error);
+      // what to do about it takes longer than reading it
+      this.note.say(this.note.textContent, { staysMs: TROUBLE_MS });
       return false;
     }
   }

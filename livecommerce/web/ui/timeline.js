@@ -9,6 +9,8 @@ const TOP = 18;
 const VIEWERS = 120;
 const LANE = 30;
 const GAP = 22;
+/** About how wide a letter of a deal's title is. */
+const LETTER = 6.8;
 const LANES = ["messages", "claims", "paid"];
 const HEIGHT = TOP + VIEWERS + LANES.length * (LANE + GAP) + 24;
 
@@ -60,9 +62,12 @@ function deals({ deals: spans, to_ms: end }, x) {
   return spans.flatMap((deal) => {
     const [left, right] = [x(deal.opened_ms), x(deal.closed_ms ?? end)];
     const band = svg("rect", { class: "deal-band", x: left.toFixed(1), width: Math.max(2, right - left).toFixed(1), y: TOP, height: HEIGHT - TOP - 24 }, svg("title", {}, deal.title));
-    const free = left > taken;
-    if (free) taken = left + 8 + deal.title.length * 6.8;
-    return [band, free && label(left + 2, TOP - 6, deal.title, "start", "deal-name")];
+    const wide = 8 + deal.title.length * LETTER;
+    // one that begins near the end is written towards the left
+    const start = Math.min(left, WIDTH - wide);
+    if (start <= taken) return [band];
+    taken = start + wide;
+    return [band, label(start + 2, TOP - 6, deal.title, "start", "deal-name")];
   });
 }
 

@@ -201,6 +201,54 @@ async def later(api: Api, stream_id: str, deal_id: str, closes_at_ms: int) -> bo
     return int((await api.deal(stream_id, deal_id))["closes_at_ms"]) == closes_at_ms + 30_000
 
 
+async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, api: Api) -> None:
+    """A code, a shipping rule and a set of items: made at the desk, paid by a buyer, seen in the host's orders."""
+    page, stream_id, _ = await studio(browser, server.url)
+    await page.get_by_test_id("codes").locator("summary").click()
+    await page.get_by_test_id("code-name").fill("live10")
+    await page.get_by_test_id("code-worth").fill("10")
+    await page.get_by_test_id("code-each").fill("1")
+    await page.get_by_test_id("code-save").click()
+    await expect(page.get_by_test_id("code")).to_contain_text("LIVE10")
+    await expect(page.get_by_test_id("code")).to_contain_text("−10%")
+    await page.get_by_test_id("shipping").locator("summary").click()
+    await page.get_by_test_id("shipping-price").fill("4.95")
+    await page.get_by_test_id("shipping-free").fill("100")
+    await page.get_by_test_id("shipping-save").click()
+    await expect(page.get_by_test_id("shipping-rule")).to_have_text("€4.95, free from €100.00")
+
+    await page.get_by_test_id("deal-product").select_option("bundle")
+    for title in ("Mug", "Saucer"):
+        await page.get_by_test_id("item-title").fill(title)
+        await page.get_by_test_id("item-add").click()
+        await expect(page.get_by_test_id("bundle-items")).to_contain_text(title)
+    for field, value in (("title", "Tea for two"), ("price", "20.00"), ("units", "5")):
+        await page.get_by_test_id(f"deal-{field}").fill(value)
+    await page.get_by_test_id("deal-open").click()
+    await expect(page.get_by_test_id("deal-refusal")).to_have_attribute("data-code", "bundle")
+    for row in range(2):
+        await page.get_by_test_id("bundle-units").nth(row).fill("2")
+    await page.get_by_test_id("deal-open").click()
+    board = page.get_by_test_id("board-deal")
+    await expect(board).to_have_attribute("data-state", "open")
+    await expect(board).to_contain_text("Set of items")
+    deal_id = await board.get_attribute("data-id")
+    ada = await api.guest("Ada")
+    path = f"/api/v1/streams/{stream_id}/deals/{deal_id}/claims"
+    order = await api.call("POST", path, ada, {"units": 1, "code": "live10"}, key="one")
+    paid = await api.call("POST", f"/api/v1/orders/{order.body['id']}/pay", ada, {"payment_token": "pm_ok"})
+    assert paid.body["total"] == {"amount": 2295, "currency": "EUR"}, paid
+    await expect(board.get_by_test_id("board-revenue")).to_have_text("€22.95")
+    await page.get_by_test_id("part-orders").click()
+    await expect(page.get_by_test_id("order-row")).to_contain_text("LIVE10 · −€2.00 · shipping €4.95")
+    await expect(page.get_by_test_id("revenue")).to_have_text("€22.95")
+    await page.get_by_test_id("part-deals").click()
+    await page.get_by_test_id("shipping-remove").click()
+    await expect(page.get_by_test_id("shipping-rule")).to_have_text("none")
+    await page.get_by_test_id("code-remove").click()
+    await expect(page.get_by_test_id("code")).to_have_count(0)
+
+
 async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api) -> None:
     """A question answered, a poll with live votes, a word blocked, a moderator made, a ban undone."""
     page, stream_id, _ = await studio(browser, server.url)

@@ -47,13 +47,14 @@ class CodeManager extends HTMLElement {
     this.money = currencySelect("shipping-currency", t("currency"));
     this.free = amountInput("shipping-free");
     this.rule = h("span", { class: "count", testid: "shipping-rule" });
+    this.unship = h("button", { class: "quiet", type: "button", testid: "shipping-remove", onclick: () => this.#unship() }, t("remove"));
     const form = h(
       "form",
       { class: "form-grid", onsubmit: (e) => this.#ship(e) },
       field(t("shipping.price"), this.cost),
       field(t("currency"), this.money),
       field(t("shipping.free"), this.free, t("optional")),
-      h("button", { class: "form-end", type: "submit", testid: "shipping-save" }, t("save")),
+      h("div", { class: "form-end row" }, h("button", { type: "submit", testid: "shipping-save" }, t("save")), this.unship),
     );
     return h("details", { class: "folded", testid: "shipping" }, h("summary", {}, icon("bag"), t("shipping"), this.rule), form);
   }
@@ -129,6 +130,7 @@ class CodeManager extends HTMLElement {
 
   #drawShipping(rule) {
     setText(this.rule, rule?.price ? (rule.free_from ? t("shipping.rule", { price: money(rule.price), free: money(rule.free_from) }) : money(rule.price)) : t("shipping.none"));
+    show(this.unship, Boolean(rule?.price));
     if (!rule?.price) return;
     this.cost.value = formatAmount(rule.price);
     this.money.value = rule.price.currency;
@@ -141,6 +143,14 @@ class CodeManager extends HTMLElement {
       const currency = this.money.value;
       const rule = { price: readMoney(this.cost, currency), free_from: readMoney(this.free, currency, { optional: true }) };
       this.#drawShipping((await this.api.put(this.#path("shipping"), rule)) ?? rule);
+    });
+  }
+
+  #unship() {
+    return this.#doing(async () => {
+      await this.api.delete(this.#path("shipping"));
+      this.cost.value = this.free.value = "";
+      this.#drawShipping(null);
     });
   }
 

@@ -97,7 +97,7 @@ class OrdersTable extends HTMLElement {
       { testid: "order-row", dataset: { id: order.id, state: order.state } },
       h("td", {}, timeOfDay(order.placed_ms, "short")),
       h("td", {}, order.buyer.name),
-      h("td", {}, order.title ?? this.store.deals.get(order.deal_id)?.title ?? ""),
+      h("td", {}, order.title ?? this.store.deals.get(order.deal_id)?.title ?? "", priceNote(order)),
       h("td", { class: "figure" }, number(order.units)),
       h("td", { class: "figure" }, money(order.total)),
       h("td", {}, h("span", { class: "pill order-state", dataset: { state: order.state } }, t(`order.state.${order.state}`))),
@@ -127,6 +127,17 @@ class OrdersTable extends HTMLElement {
       this.note.refuse(error);
     }
   }
+}
+
+/** Why a total is not units times price: lines, code, discount, shipping. */
+function priceNote({ lines, code, discount, shipping, total }) {
+  const words = [
+    ...(lines ?? []).map((line) => `${number(line.units)} × ${line.title}`),
+    code,
+    discount && `−${money(discount)}`,
+    shipping && shipping.amount > 0 && t("orders.shipping", { price: money({ currency: total.currency, ...shipping }) }),
+  ].filter(Boolean);
+  return words.length > 0 && h("small", { class: "price-note" }, words.join(" · "));
 }
 
 customElements.define("orders-table", OrdersTable);

@@ -17,6 +17,7 @@ from deals import keys
 from deals.models import Buyer, DealSpec, Money
 from deals.payments import SimulatedPayments
 from deals.service import DealService
+from deals.store import Store
 from livecommerce import redis_client
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
@@ -26,16 +27,17 @@ from tests.deals.test_crash import MortalValkey
 SPEC = DealSpec("Mug", Money(500, "EUR"), stock=9, per_buyer_limit=9, duration_s=60, hold_s=60)
 
 
-async def _sell(redis: Redis, stream_id: str, count: int, limit: int = 9) -> tuple[str, list[str]]:
+async def _sell(redis: Redis, stream_id: str, count: int, *, at_once: bool = False) -> tuple[str, list[str]]:
     service = DealService(
         redis, ScriptRunner(redis), SimulatedPayments(redis, development=True), now_ms=lambda: 0, new_id=new_id
     )
-    spec = msgspec.structs.replace(SPEC, stock=limit, per_buyer_limit=limit)
+    spec = msgspec.structs.replace(SPEC, stock=1000, per_buyer_limit=1000) if at_once else SPEC
     deal = await service.create(stream_id, spec)
     await service.open(stream_id, deal.id)
-    orders = [
-        await service.claim(stream_id, deal.id, buyer=Buyer("ann", "Ann"), units=1, key=f"k{n}") for n in range(count)
-    ]
+    ann = Buyer("ann", "Ann")
+    claims = [service.claim(stream_id, deal.id, buyer=ann, units=1, key=f"k{n}") for n in range(count)]
+    # All at once they are a few batches, each an entry of the journal's stream.
+    orders = await asyncio.gather(*claims) if at_once else [await claim for claim in claims]
     await service.aclose()
     return deal.id, [order.id for order in orders]
 
@@ -97,9 +99,10 @@ async def test_a_consumer_killed_between_reading_and_acknowledging_is_given_it_a
     redis: Redis, valkey_url: str, stream_id: str
 ) -> None:
     """It hangs in the middle of a page because nobody takes its lines; kill -9; the next one is given all of that."""
-    placed: list[str] = []
     for _ in range(10):  # more text than a pipe holds
-        placed += (await _sell(redis, stream_id, 50, limit=50))[1]
+        await _sell(redis, stream_id, 50, at_once=True)
+    placed = [entry.order.id for entry in await Store(redis, lambda: 0).journal(stream_id, None, 1000)]
+    assert len(placed) == 500
     asked = ("journal", "--redis-url", valkey_url, "--stream", stream_id, "--group", "books", "--consumer", "one")
     process = await _start(*asked)
     assert process.stdout is not None

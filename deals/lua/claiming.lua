@@ -1,4 +1,4 @@
--- claiming.lua: what claim.lua makes of accepted claims, and how it writes a batch of them; comes after waiting.lua.
+-- claiming.lua: what claim.lua makes of accepted claims, and how it writes a batch of them; comes after codes.lua.
 --
 -- placed: orders (JSON each), to (as tell_all wants it), names (at most ten, as JSON), and what HSET and ZADD take:
 -- claims, ledger, holds. One journal entry holds the whole batch: reading it gives each order a cursor of its own.

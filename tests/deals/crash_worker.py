@@ -1,7 +1,7 @@
 """A worker process for crash tests: buys as fast as it can, and writes down what it asks before and hears after.
 
-Each line of its diary is one ``write``, so what a killed worker wrote is whole: ``ask <user> <key>``, ``yes <user>
-<key> <order id>``.
+Each line of its diary is one ``write``, so all but the last one of a killed worker is whole: ``ask <user> <key>``,
+``yes <user> <key> <order id>``.
 """
 
 from __future__ import annotations

@@ -59,9 +59,11 @@ class Crew:
     def diary(self) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
         """What was asked, and what was answered yes."""
         path = self._folder / "diary"
-        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-        asked = {(w[1], w[2]) for w in lines if w[0] == "ask"}
-        return asked, {(w[1], w[2]): w[3] for w in lines if w[0] == "yes"}
+        text = path.read_text() if path.exists() else ""
+        # A line being written may be seen in part, and one whose writer was killed may stay so (at a page's end).
+        lines = [line.split() for line in text.split("\n")[:-1]]
+        asked = {(w[1], w[2]) for w in lines if w[0] == "ask" and len(w) == 3}
+        return asked, {(w[1], w[2]): w[3] for w in lines if w[0] == "yes" and len(w) == 4}
 
 
 async def one_round(folder: Path, seed: int) -> None:

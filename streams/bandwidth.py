@@ -14,21 +14,21 @@ from typing import NamedTuple
 BAD_LOSS, WORST_LOSS, GOOD_LOSS = 0.10, 0.30, 0.05
 #: fewer packets than this say nothing about loss
 MIN_PACKETS = 8
-#: a round trip so much longer than the shortest is a queue that fills
-QUEUE_S = 0.4
+#: a delay so much longer than the shortest is a queue that fills; and one that is as good as lost
+QUEUE_S, WORST_QUEUE_S = 0.3, 1.0
 #: an estimate below this share of what is sent says that less should be, but never alone: Chromium tells one unasked,
 #: and told 120–290 kbit/s of a loopback without loss, for a frame comes to it at once and not evenly spread
 ESTIMATE_SHARE = 0.7
 #: what has to stand beside it: some loss, or a queue that has begun to fill
 ESTIMATE_LOSS, ESTIMATE_QUEUE_S = 0.02, 0.1
 #: what a good path has to have shown without a break
-GOOD_WINDOW_S = 3.0
+GOOD_WINDOW_S = 2.0
 #: reports remembered: one a second
 MAX_REPORTS = 8
-#: seconds over which the shortest round trip is remembered
+#: seconds over which the shortest delay is remembered
 SHORTEST_S = 60.0
 #: a report that comes sooner after the one before is not looked at: Chromium sends some in every quarter of a second
-MIN_INTERVAL_S = 0.7
+MIN_INTERVAL_S = 0.5
 
 
 class Verdict(StrEnum):
@@ -46,11 +46,13 @@ class Report(NamedTuple):
 
     at_s: float
     bytes_sent: int
-    #: highest number received, wraps counted by the receiver
+    #: the newest number sent
+    sent: int
+    #: the highest number received; both extended, from wherever they began
     highest: int
     lost: int
-    #: None while the viewer echoes no report of ours
-    round_trip_s: float | None
+    #: from a packet's arrival here until we heard that the viewer has it; None where nothing tells
+    delay_s: float | None
     #: bits a second the viewer estimates, when it told in the last seconds
     estimate: int | None
 
@@ -72,10 +74,10 @@ class Path:
         if self._reports and not 0 <= report.highest - self._reports[-1].highest < 1 << 15:
             self._reports.clear()  # another count begins, or nonsense
         self._reports.append(report)
-        trip = report.round_trip_s
+        delay = report.delay_s
         old = self._shortest is None or report.at_s - self._shortest_s > SHORTEST_S
-        if trip is not None and (old or trip <= (self._shortest or 0.0)):
-            self._shortest, self._shortest_s = trip, report.at_s
+        if delay is not None and (old or delay <= (self._shortest or 0.0)):
+            self._shortest, self._shortest_s = delay, report.at_s
         return True
 
     def changed(self) -> None:
@@ -86,18 +88,28 @@ class Path:
             self._reports.append(newest)
 
     @property
-    def round_trip_s(self) -> float | None:
-        """The newest round trip."""
-        return self._reports[-1].round_trip_s if self._reports else None
+    def delay_s(self) -> float | None:
+        """The newest delay."""
+        return self._reports[-1].delay_s if self._reports else None
 
     @property
-    def bits_per_s(self) -> int | None:
-        """What arrived between the two newest reports, by what was sent and what was lost."""
+    def share(self) -> float | None:
+        """The share of the picture sent between the two newest reports that arrived in the same time."""
         if len(self._reports) < 2:
             return None
         before, now = self._reports[-2], self._reports[-1]
-        received = max(0, now.bytes_sent - before.bytes_sent) * (1 - _loss(before, now)[0])
-        return round(received * 8 / (now.at_s - before.at_s))
+        arrived = now.highest - before.highest - max(0, now.lost - before.lost)
+        sent = now.sent - before.sent
+        return min(1.0, max(0, arrived) / sent) if sent > 0 else None
+
+    @property
+    def bits_per_s(self) -> int | None:
+        """What arrived between the two newest reports, as far as the picture tells."""
+        share = self.share
+        if share is None:
+            return None
+        before, now = self._reports[-2], self._reports[-1]
+        return round(max(0, now.bytes_sent - before.bytes_sent) * 8 * share / (now.at_s - before.at_s))
 
     def verdict(self) -> Verdict:
         """What the newest reports say together."""
@@ -108,7 +120,7 @@ class Path:
         if expected >= MIN_PACKETS and loss > BAD_LOSS:
             return Verdict.WORST if loss > WORST_LOSS else Verdict.BAD
         if self._queue_s(now) > QUEUE_S:
-            return Verdict.BAD
+            return Verdict.WORST if self._queue_s(now) > WORST_QUEUE_S else Verdict.BAD
         if self._told_less(before, now) and (loss > ESTIMATE_LOSS or self._queue_s(now) > ESTIMATE_QUEUE_S):
             return Verdict.BAD
         began = next((each for each in reversed(self._reports) if now.at_s - each.at_s >= GOOD_WINDOW_S), None)
@@ -117,10 +129,10 @@ class Path:
         return Verdict.GOOD
 
     def _queue_s(self, now: Report) -> float:
-        """How much longer the round trip is than it can be."""
-        if now.round_trip_s is None or self._shortest is None:
+        """How much longer the delay is than it can be."""
+        if now.delay_s is None or self._shortest is None:
             return 0.0
-        return now.round_trip_s - self._shortest
+        return now.delay_s - self._shortest
 
     def _told_less(self, before: Report, now: Report) -> bool:
         sent = (now.bytes_sent - before.bytes_sent) * 8 / (now.at_s - before.at_s)

@@ -47,6 +47,12 @@ class Flow:
         """The part that is being sent."""
         return self.segments[-1]
 
+    @property
+    def newest(self) -> int:
+        """The newest number the viewer may have been sent, extended."""
+        now = self.now
+        return max(now.begins, now.track.sequence - now.offset)
+
     def switch(self, track: Track, first: Packet, last: Packet | None) -> None:
         """Go on with another track from its packet ``first``; ``last`` is the newest sent of the track until now."""
         old = self.now
@@ -58,8 +64,7 @@ class Flow:
 
     def find(self, wire: int) -> tuple[Segment, int] | None:
         """The part a 16-bit number belongs to, and the track's own number; None for what was never this viewer's."""
-        now = self.now
-        number = rtp.extend(wire, max(now.begins, now.track.sequence - now.offset))
+        number = rtp.extend(wire, self.newest)
         for segment in reversed(self.segments):
             if number >= segment.begins:
                 return segment, number + segment.offset

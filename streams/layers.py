@@ -24,8 +24,8 @@ BAD_REPORTS = 2
 #: seconds after a step in which reports still tell of what was before
 SETTLE_S = 1.5
 #: seconds a path has to be good before the next step up, and at most after failures
-HOLD_S = 3.0
-MAX_HOLD_S = 48.0
+HOLD_S = 2.0
+MAX_HOLD_S = 32.0
 #: seconds a step up has to last to count as proven
 TRIAL_S = 4.0
 #: share of what arrived that a layer may need when a viewer steps down to it
@@ -133,7 +133,8 @@ class LayerChoice:
             return False
         self.phase, what = step(self.phase, sign)
         if what is Step.KEEP:
-            self._proven(top)
+            if sign is Sign.PROVEN:
+                self._proven(top)
             return False
         self._move(what, rank, top, fits)
         self._bad, self._good_since_s = 0, None
@@ -163,6 +164,7 @@ class LayerChoice:
         self.hold_s = min(MAX_HOLD_S, 2 * self.hold_s) if what is Step.FALL_BACK else HOLD_S
 
     def _proven(self, top: int) -> None:
-        """A step up has lasted: at the top there is no limit any more, and no failure to remember."""
-        if self.phase is Phase.LIMITED and self.limit is not None and self.limit >= top:
-            self.phase, self.limit, self.hold_s = Phase.FREE, None, HOLD_S
+        """A step up has lasted: what failed before is past, and at the top there is no limit any more."""
+        self.hold_s = HOLD_S
+        if self.limit is not None and self.limit >= top:
+            self.phase, self.limit = Phase.FREE, None

@@ -159,9 +159,9 @@ class Picture:
             return
         if viewer.choice is None:
             viewer.choice = LayerChoice()
-        path = viewer.path
-        fits = fitting(order, path.bits_per_s)
-        if viewer.choice.judge(path.verdict(), now_s, rank=rank, top=len(order) - 1, fits=fits):
+        share = viewer.path.share
+        fits = fitting(order, round(order[rank].bits_per_s * share) if share is not None else None)
+        if viewer.choice.judge(viewer.path.verdict(), now_s, rank=rank, top=len(order) - 1, fits=fits):
             self._retarget(viewer, order, now_s)
 
     def _order(self) -> list[Layer]:

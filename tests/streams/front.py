@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -50,8 +50,17 @@ window.stats = async () => {
 
 
 @asynccontextmanager
-async def front(relay: Relay, *, pull: bool = False, routes: Sequence[web.AbstractRouteDef] = ()) -> AsyncIterator[str]:
-    """Serve the page, and more routes; its address. With ``pull`` the host is at another relay."""
+async def front(
+    relay: Relay,
+    *,
+    pull: bool = False,
+    routes: Sequence[web.AbstractRouteDef] = (),
+    rewrite: Callable[[str, str], str] = lambda stream, answer: answer,
+) -> AsyncIterator[str]:
+    """Serve the page, and more routes; its address. With ``pull`` the host is at another relay.
+
+    What follows a dot in the path's stream is no part of its name: ``rewrite`` may change its viewers' answers by it.
+    """
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
@@ -62,7 +71,8 @@ async def front(relay: Relay, *, pull: bool = False, routes: Sequence[web.Abstra
             if request.match_info["role"] == "whip":
                 session = await relay.publish(stream, text)
             else:
-                session = await relay.view(stream, text, pull=pull)
+                session = await relay.view(stream.partition(".")[0], text, pull=pull)
+                session = session._replace(answer=rewrite(stream, session.answer))
         except StreamsError as error:
             return web.Response(status=400, text=error.detail)
         return web.Response(status=201, text=session.answer, content_type="application/sdp")

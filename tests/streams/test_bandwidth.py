@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.bandwidth import BAD_LOSS, GOOD_WINDOW_S, QUEUE_S, Path, Report, Verdict
+from streams.bandwidth import BAD_LOSS, GOOD_WINDOW_S, QUEUE_S, WORST_QUEUE_S, Path, Report, Verdict
 
 
 class Told:
@@ -12,7 +12,7 @@ class Told:
 
     def __init__(self) -> None:
         self.path = Path()
-        self.now_s, self.bytes_sent, self.highest, self.lost = 50.0, 0, 70_000, 0
+        self.now_s, self.bytes_sent, self.sent, self.highest, self.lost = 50.0, 0, 70_000, 70_000, 0
         self.tell()
 
     def tell(
@@ -20,15 +20,17 @@ class Told:
         lost: int = 0,
         *,
         packets: int = 100,
-        trip_s: float | None = 0.05,
+        queued: int = 0,
+        delay_s: float | None = 0.05,
         estimate: int | None = None,
         after_s: float = 1.0,
     ) -> Verdict:
         self.now_s += after_s
         self.bytes_sent += 1000 * packets
-        self.highest += packets
+        self.sent += packets
+        self.highest += packets - queued
         self.lost += lost
-        report = Report(self.now_s, self.bytes_sent, self.highest, self.lost, trip_s, estimate)
+        report = Report(self.now_s, self.bytes_sent, self.sent, self.highest, self.lost, delay_s, estimate)
         self.path.reported(report)
         return self.path.verdict()
 
@@ -64,17 +66,18 @@ def test_five_percent_that_come_in_bursts_do_not_step_down() -> None:
     assert BAD_LOSS > 0.09
 
 
-def test_a_round_trip_that_grows_is_a_queue_that_fills() -> None:
+def test_a_delay_that_grows_is_a_queue_that_fills() -> None:
     told = Told()
-    assert told.tell(trip_s=0.05 + QUEUE_S) is not Verdict.BAD
-    assert told.tell(trip_s=0.06 + QUEUE_S) is Verdict.BAD
-    assert told.tell(trip_s=None) is not Verdict.BAD
+    assert told.tell(delay_s=0.05 + QUEUE_S) is not Verdict.BAD
+    assert told.tell(delay_s=0.06 + QUEUE_S) is Verdict.BAD
+    assert told.tell(delay_s=0.06 + WORST_QUEUE_S) is Verdict.WORST
+    assert told.tell(delay_s=None) is not Verdict.BAD
 
 
-def test_the_shortest_round_trip_is_forgotten_for_a_path_that_has_become_another() -> None:
+def test_the_shortest_delay_is_forgotten_for_a_path_that_has_become_another() -> None:
     told = Told()
     for _ in range(70):
-        verdict = told.tell(trip_s=0.6)
+        verdict = told.tell(delay_s=0.6)
     assert verdict is Verdict.GOOD
 
 
@@ -83,8 +86,8 @@ def test_an_estimate_well_below_what_is_sent_is_bad_where_something_else_says_so
     low = 500_000  # 800 kbit/s are sent
     assert told.tell(estimate=low) is not Verdict.BAD
     assert told.tell(3, estimate=low) is Verdict.BAD
-    assert told.tell(trip_s=0.2, estimate=low) is Verdict.BAD
-    assert told.tell(3, trip_s=0.2, estimate=600_000) is not Verdict.BAD
+    assert told.tell(delay_s=0.2, estimate=low) is Verdict.BAD
+    assert told.tell(3, delay_s=0.2, estimate=600_000) is not Verdict.BAD
 
 
 def test_a_path_that_is_reported_four_times_a_second_becomes_good_too() -> None:
@@ -97,7 +100,11 @@ def test_what_arrives_is_what_was_sent_less_what_was_lost() -> None:
     told = Told()
     assert told.path.bits_per_s is None
     told.tell(25)
-    assert told.path.bits_per_s == 600_000
+    assert (told.path.share, told.path.bits_per_s) == (0.75, 600_000)
+    told.tell(5, queued=45)
+    assert (told.path.share, told.path.bits_per_s) == (0.5, 400_000)
+    told.tell(queued=100)
+    assert told.path.bits_per_s == 0
 
 
 def test_a_change_of_layer_begins_anew() -> None:
@@ -111,7 +118,7 @@ def test_a_change_of_layer_begins_anew() -> None:
 
 def test_reports_in_a_flood_or_out_of_order_are_not_believed() -> None:
     told = Told()
-    assert not told.path.reported(Report(told.now_s + 0.1, 0, 0, 0, None, None))
+    assert not told.path.reported(Report(told.now_s + 0.1, 0, 0, 0, 0, None, None))
     told.highest -= 50_000
     assert told.tell(90) is Verdict.UNSURE
     told.lost -= 1000

@@ -169,6 +169,22 @@ def test_a_step_up_that_fails_is_tried_after_twice_the_time_until_one_lasts() ->
     assert viewer.choice.hold_s == HOLD_S
 
 
+def test_a_step_that_lasts_forgets_the_failures_before_it() -> None:
+    viewer = Watching()
+    viewer.fits = 0
+    viewer.tells(Verdict.WORST, 5)
+    for _ in range(2):
+        assert viewer.tells(Verdict.GOOD, 60) is not None
+        assert viewer.tells(Verdict.BAD, 5) is not None
+        assert viewer.rank == 0
+    assert viewer.choice.hold_s == 4 * HOLD_S
+    assert viewer.tells(Verdict.GOOD, 60) is not None
+    following = viewer.tells(Verdict.GOOD, 60)
+    assert following is not None
+    assert following <= TRIAL_S + HOLD_S + 3
+    assert viewer.rank == 2
+
+
 def test_a_doubtful_report_begins_the_wait_anew() -> None:
     viewer = Watching()
     viewer.tells(Verdict.BAD, 5)

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page
 from streams.layers import LayerChoice
 from streams.relay import Relay
 from tests.streams.front import front
+from tests.streams.narrow_path import NarrowPath
 from tests.streams.peers import Events
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -26,7 +27,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>layers</title><link rel="i
 import { WhepViewer } from "/web/media/whep.js";
 import { WhipPublisher } from "/web/media/whip.js";
 window.go = async (role, size) => {
-  const options = { url: `/${role}/s1`, token: () => "" };
+  const options = { url: `/${role}/s1${size.path ?? ""}`, token: () => "" };
   if (role === "whip") {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, frameRate: 15 }, audio: true });
     window.peer = new WhipPublisher({ stream, ...options });
@@ -54,19 +55,29 @@ async def relay(events: Events) -> AsyncIterator[Relay]:
 
 
 @pytest.fixture
-async def address(relay: Relay) -> AsyncIterator[str]:
+async def narrow(relay: Relay) -> AsyncIterator[NarrowPath]:
+    path = NarrowPath(relay.port).start()
+    yield path
+    path.close()
+
+
+@pytest.fixture
+async def address(relay: Relay, narrow: NarrowPath) -> AsyncIterator[str]:
+    def rewrite(stream: str, answer: str) -> str:
+        return narrow.through(answer) if stream.endswith(".narrow") else answer
+
     async def page(_: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
-    async with front(relay, routes=[web.get("/layers", page), web.static("/web", CODE)]) as url:
+    async with front(relay, routes=[web.get("/layers", page), web.static("/web", CODE)], rewrite=rewrite) as url:
         yield f"{url}layers"
 
 
-async def opened(browser: Browser, address: str, role: str, width: int = 0, height: int = 0) -> Page:
+async def opened(browser: Browser, address: str, role: str, **size: object) -> Page:
     page = await browser.new_page()
     await page.goto(address)
     await page.wait_for_function("window.ready")
-    await page.evaluate("([role, size]) => go(role, size)", [role, {"width": width, "height": height}])
+    await page.evaluate("([role, size]) => go(role, size)", [role, size])
     return page
 
 
@@ -117,7 +128,7 @@ def limit(relay: Relay, rank: int | None) -> None:
 
 async def test_layers_change_without_a_freeze(browser: Browser, address: str, relay: Relay) -> None:
     """A busy machine freezes by itself now and then; changes that froze the picture would do so each time."""
-    await opened(browser, address, "whip", 896, 672)
+    await opened(browser, address, "whip", width=896, height=672)
     viewer = await opened(browser, address, "whep")
 
     async def layered() -> bool:
@@ -138,8 +149,50 @@ async def test_layers_change_without_a_freeze(browser: Browser, address: str, re
     assert row["layer_switches"] >= 4
 
 
+@pytest.mark.soak
+async def test_a_narrow_path_gets_a_smaller_picture_and_the_large_one_again_when_it_is_wide(
+    browser: Browser, address: str, relay: Relay, narrow: NarrowPath, record_property: Callable[[str, object], None]
+) -> None:
+    await opened(browser, address, "whip", width=896, height=672)
+    poor = await opened(browser, address, "whep", path=".narrow")
+    good = await opened(browser, address, "whep")
+
+    async def layered() -> bool:
+        return len(flowing(relay)) == 3
+
+    await comes("all layers", layered)
+    for viewer in (poor, good):
+        await shows(viewer, relay, -1)
+    rows = flowing(relay)
+    narrow.bits_per_s = (rows[0]["bits_per_s"] + rows[1]["bits_per_s"]) * 0.6 + 100_000
+    began_s = time.monotonic()
+    await less(poor, rows[-1]["width"])
+    told = f"down {time.monotonic() - began_s:.1f} s"
+
+    async def a_while() -> bool:
+        return time.monotonic() - began_s > 15
+
+    await comes("a while", a_while)
+    narrow.bits_per_s, began_s = None, time.monotonic()
+    await shows(poor, relay, -1)
+    freezes = (await picture(poor))["freezeCount"]
+    told += f", up {time.monotonic() - began_s:.1f} s, {narrow.dropped} packets lost, {freezes} freezes"
+    record_property("seconds", told)
+    switches = {row["layer_switches"] for row in relay.stats("s1", viewers=2)["viewers_in_detail"]}
+    assert len(switches) == 2  # the good path's viewer changed only with the host
+
+
+async def less(page: Page, width: int) -> None:
+    """A smaller picture is seen."""
+
+    async def look() -> bool:
+        return 0 < (await picture(page)).get("frameWidth", 0) < width
+
+    await comes("a smaller picture", look)
+
+
 async def test_a_small_camera_sends_one_size(browser: Browser, address: str, relay: Relay) -> None:
-    host = await opened(browser, address, "whip", 640, 480)
+    host = await opened(browser, address, "whip", width=640, height=480)
 
     async def sent() -> bool:
         return relay.stats("s1").get("packets_received", 0) > 20

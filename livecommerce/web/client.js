@@ -5,6 +5,7 @@ export { Api } from "./client/http.js";
 export { Session, claimsOf, safeStorage, tokenInFragment } from "./client/session.js";
 export { PROTOCOL, Room, mayReturn } from "./client/room.js";
 export { claimUnits, newKey, payOrder, shouldAskAgain } from "./client/claims.js";
+export { Tickets } from "./client/tickets.js";
 export { Show } from "./client/show.js";
 export { delayMs, sleep } from "./client/backoff.js";
 

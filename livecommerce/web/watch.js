@@ -4,9 +4,12 @@ import "./components/countdown-ring.js";
 import "./components/deal-card.js";
 import "./components/heart-button.js";
 import "./components/language-switch.js";
+import "./components/my-orders.js";
 import "./components/order-panel.js";
+import "./components/poll-card.js";
 import "./components/product-card.js";
 import "./components/refusal-note.js";
+import "./components/show-end.js";
 import "./components/show-header.js";
 import "./components/toast-rack.js";
 import "./components/video-stage.js";
@@ -27,11 +30,16 @@ class WatchPage {
     this.deal = h("deal-card");
     this.order = h("order-panel");
     this.product = h("product-card");
+    this.poll = h("poll-card");
+    this.mine = h("my-orders");
+    this.end = h("show-end");
     this.hearts = h("heart-button");
     this.toasts = h("toast-rack");
     this.announcer = h("p", { class: "unseen", role: "status", testid: "announcer" });
-    this.side = h("aside", { class: "side" }, this.chat, h("div", { class: "offers" }, this.product, this.order, this.deal));
+    this.side = h("aside", { class: "side" }, this.chat, h("div", { class: "offers" }, this.poll, this.product, this.order, this.deal));
     document.body.append(h("main", { class: "show" }, this.stage, this.header, this.toasts, this.side, this.hearts, this.announcer));
+    this.stage.poster.append(this.end);
+    this.header.tools.prepend(this.mine);
     this.become("connecting");
   }
 
@@ -74,10 +82,14 @@ class WatchPage {
     this.product.follow(store);
     this.order.follow(store, api);
     this.deal.follow(store, api);
+    this.poll.follow(store);
+    this.mine.follow(store, api);
     this.hearts.follow(store);
+    this.end.addEventListener("product", ({ detail }) => this.product.open(detail.id));
     this.toasts.follow(store);
     store.addEventListener("stream", () => this.#streamChanged());
     store.addEventListener("deals", ({ detail }) => this.#announce(detail));
+    store.addEventListener("poll", ({ detail }) => this.#announcePoll(detail));
     viewer.addEventListener("media", ({ detail }) => this.stage.play(detail.stream));
     viewer.addEventListener("state", ({ detail }) => this.#mediaState(detail));
     viewer.addEventListener("stats", ({ detail }) => this.#mediaStats(detail));
@@ -119,6 +131,7 @@ class WatchPage {
     this.stage.dataset.bitrate = String(Math.round(stats.bitrate));
     this.stage.dataset.frames = String(stats.framesDecoded);
     this.stage.dataset.connection = stats.connection;
+    this.header.receive(stats);
     this.#judge();
   }
 
@@ -165,7 +178,10 @@ class WatchPage {
     if (this.refused || !this.store?.stream) return;
     const { state } = this.store.stream;
     const media = this.viewer.state;
-    if (state === "ended") return this.become("ended");
+    if (state === "ended") {
+      this.end.end(this.store, this.api);
+      return this.become("ended");
+    }
     if (this.room.state === "waiting" && media !== "connected") return this.become("offline");
     if (state === "interrupted") return this.become("interrupted");
     if (state === "created") return this.become("soon");
@@ -186,6 +202,12 @@ class WatchPage {
     if (!deal || !was || deal.state === was.state || !type) return;
     const key = `announce.${deal.state}`;
     this.announcer.textContent = t(key, { title: deal.title });
+  }
+
+  #announcePoll({ opened, closed }) {
+    const { poll } = this.store;
+    if (opened) this.announcer.textContent = t("announce.poll", { question: poll.question });
+    if (closed && poll.votes) this.announcer.textContent = t("announce.poll.result", { answer: poll.answers[poll.counts.indexOf(Math.max(...poll.counts))] });
   }
 }
 

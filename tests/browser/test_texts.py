@@ -15,7 +15,7 @@ SCRIPTS = sorted(WEB.rglob("*.js"))
 #: keys put together at run time: t(`stage.${state}`)
 FAMILIES = (
     *("stage.", "status.", "state.", "studio.state.", "order.state.", "announce.", "problem.", "deal."),
-    *("role.", "tab.", "pay.", "orders.", "health.", "insight.", "tool."),
+    *("role.", "tab.", "pay.", "orders.", "health.", "insight.", "tool.", "chat.", "question.", "quality.", "units."),
 )
 
 

@@ -17,12 +17,16 @@ export function shouldAskAgain(refusal) {
   return AGAIN.has(refusal.code);
 }
 
-/** Claim units of a deal: by the room when joined, else by HTTP. Resolves with the order or throws a Refusal. */
-export async function claimUnits({ room, api, streamId, dealId, units = 1, key = newKey(), patienceMs = PATIENCE_MS }) {
+/**
+ * Claim units of a deal: by the room when joined, else by HTTP. Resolves with the order or throws a Refusal.
+ * `code` is a discount code and `ticket` a ticketed deal's; either may be null.
+ */
+export async function claimUnits({ room, api, streamId, dealId, units = 1, code = null, ticket = null, key = newKey(), patienceMs = PATIENCE_MS }) {
+  const wanted = { units, ...(code && { code }), ...(ticket && { ticket }) };
   return insist(patienceMs, () =>
     room?.joined
-      ? room.call("deal.claim", { deal_id: dealId, units, key }).then((ok) => ok.order ?? processing())
-      : claimByHttp(api, streamId, dealId, units, key),
+      ? room.call("deal.claim", { deal_id: dealId, ...wanted, key }).then((ok) => ok.order ?? processing())
+      : claimByHttp(api, streamId, dealId, wanted, key),
   );
 }
 
@@ -44,9 +48,9 @@ export async function payOrder({ room, api, orderId, paymentToken, patienceMs = 
   });
 }
 
-async function claimByHttp(api, streamId, dealId, units, key) {
+async function claimByHttp(api, streamId, dealId, wanted, key) {
   const path = `/api/v1/streams/${streamId}/deals/${dealId}/claims`;
-  const answer = await api.request("POST", path, { json: { units }, headers: { "Idempotency-Key": key } });
+  const answer = await api.request("POST", path, { json: wanted, headers: { "Idempotency-Key": key } });
   return answer.status === 202 ? processing(answer.body?.retry_after_ms) : answer.body;
 }
 

@@ -1,8 +1,8 @@
 /**
  * What a room's events add up to: the stream, its chat, products, deals and one's own orders. No DOM.
  *
- * Events: reset, stream, viewers, lines {added, removed}, rules, pinned-line, products, deals {deal, was}, order {order},
- * place {dealId}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
+ * Events: reset, stream, viewers, lines {added, removed, deleted}, rules, pinned-line, products, deals {deal, was}, order {order},
+ * place {dealId}, poll {opened?, closed?}, question {id}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
  */
 export const MAX_LINES = 200;
 
@@ -24,6 +24,10 @@ export class Show extends EventTarget {
     this.orders = new Map();
     /** One's place in the waiting lists, by deal. */
     this.places = new Map();
+    /** The poll that is open, or the one just closed; null where none was. */
+    this.poll = null;
+    /** What became of lines marked as questions, by id: "open" or "answered". */
+    this.questions = new Map();
   }
 
   /** Follow a room: its joins and its events. */
@@ -59,6 +63,7 @@ export class Show extends EventTarget {
     this.#tell("reset", { lost });
     if (ok.chat) this.takeRules(ok.chat.rules);
     if (ok.chat) this.pinLine(ok.chat.pinned);
+    if (ok.chat?.poll || this.poll?.state === "open") this.takePoll(ok.chat?.poll ?? null);
     for (const topic of ["stream", "viewers", "products", "deals", "order"]) this.#tell(topic);
   }
 
@@ -93,7 +98,24 @@ export class Show extends EventTarget {
     const removed = this.lines.filter(unwanted);
     if (!removed.length) return;
     this.lines = this.lines.filter((line) => !removed.includes(line));
-    this.#tell("lines", { added: [], removed });
+    this.#tell("lines", { added: [], removed, deleted: true });
+  }
+
+  /** The poll as it is: opened, counted or closed. */
+  takePoll(poll, happened = {}) {
+    this.poll = poll;
+    this.#tell("poll", happened);
+  }
+
+  countPoll({ poll_id: id, counts, votes }) {
+    if (this.poll?.id === id) this.takePoll({ ...this.poll, counts, votes });
+  }
+
+  /** A line was marked as a question, or its answer was given. */
+  markQuestion(id, state) {
+    this.questions.set(id, state);
+    if (this.questions.size > MAX_LINES) this.questions.delete(this.questions.keys().next().value);
+    this.#tell("question", { id });
   }
 
   // --- stream and showcase ---
@@ -226,6 +248,11 @@ const HANDLERS = {
   "chat.settings": (show, { data, replayed }) => replayed || show.takeRules(data),
   "chat.pinned": (show, { data, replayed }) => replayed || show.pinLine(data.message),
   announcement: (show, { data }) => show.addLine({ kind: "announcement", text: data.text }),
+  "question.asked": (show, { data }) => data.message && show.markQuestion(data.message.id, "open"),
+  "question.answered": (show, { data }) => show.markQuestion(data.id, "answered"),
+  "poll.opened": (show, { data, replayed }) => replayed || show.takePoll(data.poll, { opened: true }),
+  "poll.closed": (show, { data, replayed }) => replayed || show.takePoll(data.poll, { closed: true }),
+  "poll.counts": (show, { data }) => show.countPoll(data),
   "product.updated": (show, { data }) => data.product && show.putProduct(data.product),
   "product.removed": (show, { data }) => show.removeProduct(data.product_id),
   "product.order": (show, { data, replayed }) => replayed || show.orderProducts(data.product_ids),

@@ -1,8 +1,14 @@
-/** `<chat-panel>`: what people say and buy, newest below; scrolling back pauses it; the host can delete and ban. */
+/**
+ * `<chat-panel>`: what people say and buy, newest below; scrolling back pauses it. A tap on a line (or the arrow keys)
+ * offers what can be done with it: answer it, mark it as a question; for hosts and moderators, moderate it.
+ */
+import "./line-actions.js";
 import { OUTCOME_UNKNOWN, newKey } from "../client.js";
-import { cssVar, h, hueOf, setText, show } from "../ui/dom.js";
+import { h, setText, show } from "../ui/dom.js";
+import { drawLine, forgetQuotes, markQuestion } from "../ui/chat-line.js";
 import { icon } from "../ui/icons.js";
 import { t } from "../ui/i18n.js";
+import { mentioned } from "../ui/mentions.js";
 
 /** Elements kept; older ones leave the page (the log on the server keeps them). */
 const MAX_ELEMENTS = 120;
@@ -15,27 +21,47 @@ class ChatPanel extends HTMLElement {
   #waiting = [];
   #scheduled = false;
   #reading = false;
-  /** What was tried and is not known to have been taken: {text, key}. */
+  /** What was tried and is not known to have been taken: {text, reply_to?, key, …}. */
   #unsent = null;
+  #replyTo = null;
+  #asking = false;
 
   connectedCallback() {
     if (this.firstChild) return;
     this.list = h("ol", { class: "chat-lines", role: "log", tabindex: "0", aria: { live: "off", label: t("chat") }, testid: "chat-lines" });
-    this.more = h("button", { class: "chat-more", type: "button", onclick: () => this.#toBottom() }, t("chat.new"));
+    this.more = h("button", { class: "chat-more", type: "button", testid: "chat-more", onclick: () => this.#toBottom() }, t("chat.new"));
     this.input = h("input", {
       class: "chat-input", testid: "chat-input", type: "text", maxlength: String(MAX_TEXT), autocomplete: "off",
       enterkeyhint: "send", placeholder: t("chat.placeholder"), aria: { label: t("chat.placeholder") },
     });
+    this.ask = h("button", { class: "round ask", testid: "chat-asking", type: "button", title: t("chat.asking"), aria: { label: t("chat.asking"), pressed: "false" }, onclick: () => this.#askInstead(!this.#asking) }, icon("question"));
     this.button = h("button", { class: "round send", testid: "chat-send", type: "submit", aria: { label: t("chat.send") } }, icon("send"));
-    this.form = h("form", { class: "chat-form", onsubmit: (e) => this.#submit(e) }, this.input, this.button);
+    this.field = h("span", { class: "chat-field" }, this.input, this.ask);
+    this.form = h("form", { class: "chat-form", onsubmit: (e) => this.#submit(e) }, this.field, this.button);
+    this.replying = h("p", { class: "chat-replying", testid: "chat-replying" });
     this.note = h("refusal-note", { testid: "chat-refusal" });
     this.pinned = h("p", { class: "chat-pinned", testid: "chat-pinned" });
-    this.append(this.pinned, h("div", { class: "chat-scroll" }, this.list, this.more), this.note, this.form);
-    show(this.pinned, false);
-    show(this.more, false);
-    this.list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // the log itself is silent, for it may run at fifty lines a second; only what concerns this person is read out
+    this.aside = h("p", { class: "unseen", role: "status", testid: "chat-aside" });
+    this.append(this.pinned, h("div", { class: "chat-scroll" }, this.list, this.more), this.note, this.replying, this.form, this.aside);
+    for (const each of [this.pinned, this.more, this.replying]) show(each, false);
+    this.#listen();
+  }
+
+  #listen() {
+    const { list } = this;
+    list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    list.addEventListener("click", (e) => this.#tapped(e));
+    list.addEventListener("pointerover", (e) => e.pointerType === "mouse" && this.#offer(e.target.closest("[data-id]")));
+    list.addEventListener("focusin", (e) => this.#offer(e.target.closest("[data-id]")));
+    list.addEventListener("keydown", (e) => this.#walk(e));
+    this.addEventListener("keydown", (e) => e.key === "Escape" && this.#reply(null));
+    this.actions = h("line-actions", { class: "line-actions" });
+    this.actions.addEventListener("reply", ({ detail }) => this.#reply(detail.line));
+    this.actions.addEventListener("refused", ({ detail }) => this.note.refuse(detail.error));
+    this.actions.addEventListener("done", ({ detail }) => setText(this.aside, detail.words));
     // a card that opens takes height from the list: who was at the bottom stays there
-    new ResizeObserver(() => this.#reading || this.#toBottom()).observe(this.list);
+    new ResizeObserver(() => this.#reading || this.#toBottom()).observe(list);
   }
 
   /** Show a Show's lines and send to its room. */
@@ -43,14 +69,76 @@ class ChatPanel extends HTMLElement {
     this.store = store;
     store.addEventListener("reset", () => this.#redraw());
     store.addEventListener("lines", ({ detail }) => {
-      for (const line of detail.removed) this.#remove(line);
+      for (const line of detail.removed) this.#remove(line, detail.deleted);
       this.#waiting.push(...detail.added);
       if (this.#waiting.length > MAX_ELEMENTS) this.#waiting.splice(0, this.#waiting.length - MAX_ELEMENTS);
       this.#schedule();
     });
+    store.addEventListener("question", ({ detail }) => this.#marked(detail.id));
     store.addEventListener("stream", () => this.#drawForm());
     store.addEventListener("rules", () => this.#drawForm());
     store.addEventListener("pinned-line", () => this.#drawPinned());
+  }
+
+  // --- one line: what can be done with it ---
+
+  #lineOf(element) {
+    return this.store?.lines.find((line) => line.id === element.dataset.id) ?? null;
+  }
+
+  #offer(element) {
+    if (!element || !this.store?.user || element.contains(this.actions)) return;
+    const line = this.#lineOf(element);
+    if (!line?.user) return;
+    this.actions.offer(line, this.store);
+    element.append(this.actions);
+  }
+
+  #tapped({ target }) {
+    const element = target.closest("[data-id]");
+    if (!element || target.closest("line-actions") || !getSelection().isCollapsed) return;
+    if (element.dataset.open === "true") return this.#shut();
+    this.#shut();
+    this.#offer(element);
+    element.dataset.open = "true";
+  }
+
+  #shut() {
+    for (const each of this.list.querySelectorAll("[data-open]")) delete each.dataset.open;
+  }
+
+  /** Arrow keys walk through the lines; Tab then reaches the line's actions. */
+  #walk(event) {
+    const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const from = this.list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    let to = from ? from[step] : this.list.lastElementChild;
+    while (to && !to.dataset.id) to = to[step];
+    this.#reading = true;
+    to?.focus();
+  }
+
+  #marked(id) {
+    const element = this.list.querySelector(`[data-id="${CSS.escape(id)}"]`);
+    if (element) markQuestion(element, this.store.questions.get(id));
+  }
+
+  #reply(line) {
+    this.#replyTo = line;
+    show(this.replying, line !== null);
+    if (!line) return;
+    const close = h("button", { class: "round tiny", type: "button", testid: "chat-reply-cancel", aria: { label: t("cancel") }, onclick: () => this.#reply(null) }, icon("close"));
+    this.replying.replaceChildren(icon("reply"), h("span", { dir: "auto" }, h("b", {}, line.user.name), " ", line.text), close);
+    this.#shut();
+    this.input.focus();
+  }
+
+  #askInstead(asking) {
+    this.#asking = asking;
+    this.ask.setAttribute("aria-pressed", String(asking));
+    this.#drawForm();
+    if (asking) this.input.focus();
   }
 
   /** Whether one may write now, and if not, why. */
@@ -58,9 +146,10 @@ class ChatPanel extends HTMLElement {
     const { stream, rules } = this.store;
     const over = stream.state === "ended";
     const frozen = Boolean(rules?.frozen) && !this.#moderating;
-    this.input.disabled = this.button.disabled = over || frozen;
+    this.input.disabled = this.button.disabled = this.ask.disabled = over || frozen;
+    show(this.ask, !this.#moderating);
     const slow = rules?.slow_s && !this.#moderating ? t("chat.slow", { count: rules.slow_s }) : t("chat.placeholder");
-    this.input.placeholder = over ? t("chat.over") : frozen ? t("chat.frozen") : slow;
+    this.input.placeholder = over ? t("chat.over") : frozen ? t("chat.frozen") : this.#asking ? t("chat.asking.more") : slow;
   }
 
   #drawPinned() {
@@ -99,7 +188,8 @@ class ChatPanel extends HTMLElement {
     this.#scheduled = false;
     const lines = this.#waiting.splice(0).filter((line) => this.store.lines.includes(line));
     for (const line of lines) {
-      const element = this.#draw(line);
+      const element = drawLine(line, this.store);
+      if (element.classList.contains("for-me")) setText(this.aside, t("chat.for-me", { name: line.user.name, text: line.text }));
       this.#elements.set(line, element);
       this.list.append(element);
     }
@@ -108,41 +198,12 @@ class ChatPanel extends HTMLElement {
     else this.list.scrollTop = this.list.scrollHeight;
   }
 
-  #remove(line) {
+  #remove(line, deleted = false) {
     this.#elements.get(line)?.remove();
     this.#elements.delete(line);
-  }
-
-  #draw(line) {
-    if (line.kind === "purchase") {
-      const words = t("bought", { name: line.name, title: line.title });
-      return h("li", { class: "line bought", testid: "purchase-line" }, icon("bag"), h("span", {}, words));
-    }
-    if (line.kind === "announcement") return h("li", { class: "line announcement" }, icon("bolt"), h("span", {}, line.text));
-    const roles = line.user.roles ?? [];
-    const name = h("span", { class: "line-name" }, line.user.name);
-    cssVar(name, "--hue", String(hueOf(line.user.id)));
-    const badge = ["host", "moderator"].find((role) => roles.includes(role));
-    return h(
-      "li",
-      { class: badge ? `line from-${badge}` : "line", testid: "chat-line", dataset: { id: line.id } },
-      name,
-      badge && h("span", { class: "badge", testid: `badge-${badge}` }, t(`role.${badge}`)),
-      h("span", { class: "line-text", dir: "auto" }, line.text),
-      this.#moderating && this.#actions(line),
-    );
-  }
-
-  #actions(line) {
-    const act = (command, fields) => () => this.#command(command, fields);
-    return h(
-      "span",
-      { class: "line-actions" },
-      h("button", { type: "button", testid: "chat-delete", onclick: act("chat.delete", { message_id: line.id }) }, t("chat.delete")),
-      this.store.rules && h("button", { type: "button", testid: "chat-pin", onclick: act("chat.pin", { message_id: line.id }) }, t("chat.pin")),
-      line.user.id !== this.store.user.id &&
-        h("button", { type: "button", testid: "chat-ban", onclick: act("chat.ban", { user_id: line.user.id }) }, t("chat.ban")),
-    );
+    if (!deleted || !line.id) return;
+    forgetQuotes(this.list, line.id);
+    if (this.#replyTo?.id === line.id) this.#reply(null);
   }
 
   async #command(command, fields) {
@@ -163,6 +224,8 @@ class ChatPanel extends HTMLElement {
     try {
       await this.#send(text);
       this.input.value = "";
+      this.#reply(null);
+      this.#askInstead(false);
       this.#toBottom();
     } catch (error) {
       this.note.refuse(error);
@@ -178,17 +241,28 @@ class ChatPanel extends HTMLElement {
 
   /** One key for all attempts at the same words: a message whose fate is unknown is said once. */
   async #send(text) {
+    const { lines } = this.store;
+    const answers = this.#replyTo?.id;
+    if (this.#unsent?.text !== text || this.#unsent.reply_to !== answers) {
+      const mentions = mentioned(text, lines);
+      this.#unsent = { text, key: newKey(), ...(answers && { reply_to: answers }), ...(mentions.length && { mentions }) };
+    }
+    const sent = await this.#insist("chat.send", this.#unsent);
+    // marking it twice is harmless, so a question whose mark was lost is marked by sending it again
+    if (this.#asking) await this.#insist("question.ask", { message_id: sent.id });
+    this.#unsent = null;
+  }
+
+  async #insist(command, fields) {
     const { room } = this.store;
-    if (this.#unsent?.text !== text) this.#unsent = { text, key: newKey() };
     try {
       await room.ready();
-      await room.call("chat.send", this.#unsent);
+      return await room.call(command, fields);
     } catch (error) {
       if (error.code !== OUTCOME_UNKNOWN) throw error;
       await room.ready();
-      await room.call("chat.send", this.#unsent);
+      return room.call(command, fields);
     }
-    this.#unsent = null;
   }
 
   #scrolled() {

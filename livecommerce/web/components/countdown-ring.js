@@ -12,6 +12,7 @@ const URGENT_MS = 10_000;
 export class CountdownRing extends HTMLElement {
   #stop = null;
   #span = null;
+  #label = "";
 
   connectedCallback() {
     if (!this.firstChild) this.#draw();
@@ -24,10 +25,12 @@ export class CountdownRing extends HTMLElement {
     this.#stop = null;
   }
 
-  /** Count down to `endsAt` (server ms) out of `totalMs`; `null` stops. */
-  run(span, clock) {
+  /** Count down to `endsAt` (server ms) out of `totalMs`; `null` stops. `label` says what ends, for where two rings run. */
+  run(span, clock, label = "") {
     this.#span = span;
     this.clock = clock;
+    this.#label = label;
+    this.#name();
     if (this.isConnected) this.#tick();
   }
 
@@ -43,7 +46,15 @@ export class CountdownRing extends HTMLElement {
     cssVar(svg, "--around", String(AROUND));
     this.digits = document.createElement("span");
     this.digits.setAttribute("role", "timer");
-    this.append(svg, this.digits);
+    this.caption = document.createElement("small");
+    this.append(svg, this.digits, this.caption);
+    this.#name();
+  }
+
+  #name() {
+    if (!this.caption) return;
+    setText(this.caption, this.#label);
+    this.caption.hidden = !this.#label;
   }
 
   #tick() {

@@ -1,8 +1,9 @@
 /** `<deal-card>`: the deal that matters now: price, time left, what is left, and the one tap that buys. */
-import { OUTCOME_UNKNOWN, claimUnits, newKey } from "../client.js";
+import "./deal-options.js";
+import { OUTCOME_UNKNOWN, Tickets, claimUnits, newKey } from "../client.js";
 import { cssVar, h, setText, show } from "../ui/dom.js";
 import { money, t } from "../ui/i18n.js";
-import { picture, priceTag } from "../ui/goods.js";
+import { dealTerms, lowestNote, picture, priceTag } from "../ui/goods.js";
 import { everyTick } from "../ui/ticker.js";
 
 /** A closed deal stays readable this long. */
@@ -25,7 +26,8 @@ export function currentDeal(deals, nowMs) {
 
 class DealCard extends HTMLElement {
   #deal = null;
-  #keys = new Map();
+  /** Claims whose outcome is not known, by deal: {key, units, code}. */
+  #attempts = new Map();
   #buying = false;
   #ended = new Map();
 
@@ -35,6 +37,9 @@ class DealCard extends HTMLElement {
     this.heading = h("h2", { class: "deal-title" });
     this.price = h("div", { class: "deal-price" });
     this.ring = h("countdown-ring", { testid: "deal-countdown" });
+    this.terms = h("div", { class: "deal-more" });
+    this.options = h("deal-options");
+    this.options.addEventListener("change", () => this.#draw());
     this.left = h("span", { class: "deal-left", testid: "deal-left" });
     this.hint = h("span", { class: "deal-hint" });
     this.bar = h("div", { class: "stock", aria: { hidden: "true" } }, h("i"));
@@ -47,7 +52,9 @@ class DealCard extends HTMLElement {
       "section",
       { class: "deal-card", testid: "deal-card", aria: { label: t("deal") } },
       h("div", { class: "deal-top" }, this.art, h("div", { class: "deal-words" }, this.heading, this.price), this.ring),
+      this.terms,
       this.stock,
+      this.options,
       this.buy,
       this.line,
     );
@@ -63,6 +70,7 @@ class DealCard extends HTMLElement {
   follow(store, api) {
     Object.assign(this, { store, api });
     this.line.follow(store, api);
+    this.tickets = new Tickets({ api, clock: store.clock });
     store.addEventListener("deals", ({ detail: { deal, was } }) => {
       if (deal && was && ["closed", "cancelled"].includes(deal.state)) this.#ended.set(deal.id, store.clock.now());
       this.#choose();
@@ -77,6 +85,7 @@ class DealCard extends HTMLElement {
     const next = currentDeal(deals, now);
     if (next?.id !== this.#deal?.id) this.#dress(next);
     this.#deal = next;
+    for (const deal of deals) this.tickets.see(deal);
     this.#draw();
   }
 
@@ -85,6 +94,10 @@ class DealCard extends HTMLElement {
     this.art.replaceChildren(picture(deal));
     setText(this.heading, deal.title);
     this.price.replaceChildren(priceTag(deal));
+    const more = [dealTerms(deal), lowestNote(deal)].filter(Boolean);
+    this.terms.replaceChildren(...more);
+    show(this.terms, more.length > 0);
+    this.options.reset();
   }
 
   #draw() {
@@ -93,7 +106,7 @@ class DealCard extends HTMLElement {
     if (!deal) return;
     this.card.dataset.state = deal.state;
     this.card.dataset.deal = deal.id;
-    this.ring.run(spanOf(deal), this.store.clock);
+    this.ring.run(spanOf(deal), this.store.clock, t(deal.state === "scheduled" ? "deal.opens" : "deal.ends"));
     const running = ["open", "sold_out", "scheduled"].includes(deal.state);
     show(this.ring, running);
     show(this.stock, running); // what is left of a deal that is over can no longer be bought
@@ -116,6 +129,8 @@ class DealCard extends HTMLElement {
     const orders = [...this.store.orders.values()].filter((order) => order.deal_id === deal.id);
     const holding = orders.some((order) => ["held", "paying"].includes(order.state));
     show(this.buy, !holding);
+    show(this.options, !holding && deal.state === "open");
+    this.options.offer(deal);
     this.line.offer(deal.state === "sold_out" && !holding ? deal : null);
     this.card.dataset.holding = String(holding);
     this.buy.disabled = this.#buying || deal.state !== "open";
@@ -126,6 +141,8 @@ class DealCard extends HTMLElement {
   #buyWords(deal, bought) {
     if (this.#buying) return t("buy.busy");
     if (deal.state !== "open") return t(`deal.${deal.state}`);
+    const { units } = this.options;
+    if (units > 1) return t("buy.units", { count: units, price: money({ ...deal.price, amount: costOf(deal, units) }) });
     return t(bought ? "buy.again" : "buy", { price: money(deal.price) });
   }
 
@@ -140,20 +157,28 @@ class DealCard extends HTMLElement {
     this.#buying = true;
     this.note.clear();
     this.#draw();
-    const key = this.#keys.get(deal.id) ?? newKey();
-    this.#keys.set(deal.id, key);
+    const attempt = this.#attempts.get(deal.id) ?? { key: newKey(), units: this.options.units, code: this.options.code };
+    this.#attempts.set(deal.id, attempt);
     try {
-      const order = await claimUnits({ room: this.store.room, api: this.api, streamId: deal.stream_id, dealId: deal.id, key });
-      this.#keys.delete(deal.id);
+      const ticket = await this.tickets.of(deal);
+      const order = await claimUnits({ room: this.store.room, api: this.api, streamId: deal.stream_id, dealId: deal.id, ticket, ...attempt });
+      this.#attempts.delete(deal.id);
       this.store.takeOrder(order);
     } catch (refusal) {
-      if (refusal.code !== OUTCOME_UNKNOWN) this.#keys.delete(deal.id);
+      if (refusal.code !== OUTCOME_UNKNOWN) this.#attempts.delete(deal.id);
+      if (refusal.code?.startsWith("ticket_")) this.tickets.drop(deal);
       this.note.refuse(refusal);
     } finally {
       this.#buying = false;
       this.#draw();
     }
   }
+}
+
+/** What so many units cost before codes and shipping: of every `buy` only `pay` are paid. The server's sum is what counts. */
+export function costOf({ price, buy_x_pay_y: rule }, units) {
+  const free = rule ? Math.floor(units / rule.buy) * (rule.buy - rule.pay) : 0;
+  return (units - free) * price.amount;
 }
 
 function spanOf(deal) {

@@ -2,7 +2,8 @@
 import { payOrder } from "../client.js";
 import { h, setText, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
-import { money, t, timeOfDay } from "../ui/i18n.js";
+import { money, t } from "../ui/i18n.js";
+import { isRuled, receiptRows } from "../ui/receipt.js";
 
 /** The simulated provider's tokens; a real one would come from its own sheet. */
 const METHODS = ["pm_ok", "pm_declined", "pm_slow"];
@@ -40,6 +41,8 @@ class OrderPanel extends HTMLElement {
   #changed(order, was) {
     if (order && was && ["held", "paying"].includes(was.state) && order.state === "expired") this.note.say(t("order.expired"));
     if (order && DONE.includes(order.state) && was && !DONE.includes(was.state)) this.#mine.add(order.id);
+    const back = { refund_pending: "order.refunding", refunded: "order.refunded" }[order?.state];
+    if (back && was && was.state !== order.state) this.note.say(t(back, { title: this.#title(order), price: money(order.total) }));
     const all = [...this.store.orders.values()];
     const open = all.filter((o) => ["held", "paying"].includes(o.state)).sort((a, b) => a.held_until_ms - b.held_until_ms);
     const fresh = all.filter((o) => this.#mine.has(o.id));
@@ -58,13 +61,13 @@ class OrderPanel extends HTMLElement {
   }
 
   #title(order) {
-    return this.store.deals.get(order.deal_id)?.title ?? t("order");
+    return order.title ?? this.store.deals.get(order.deal_id)?.title ?? t("order");
   }
 
   #hold(order) {
     const ring = h("countdown-ring", { testid: "hold-countdown" });
     const total = Math.max(1, order.held_until_ms - order.placed_ms);
-    ring.run({ endsAt: order.held_until_ms, totalMs: total }, this.store.clock);
+    ring.run({ endsAt: order.held_until_ms, totalMs: total }, this.store.clock, t("order.pay-within"));
     this.method = h("select", { testid: "pay-method", aria: { label: t("pay.method") } });
     this.method.append(...METHODS.map((token) => h("option", { value: token }, t(`pay.${token}`))));
     this.pay = h("button", { class: "pay", testid: "order-pay", type: "button", onclick: () => this.#pay() });
@@ -76,6 +79,7 @@ class OrderPanel extends HTMLElement {
         h("div", {}, h("strong", {}, t("order.held")), h("p", {}, t("order.what", { count: order.units, title: this.#title(order) }))),
         ring,
       ),
+      isRuled(order) ? receiptRows(order, { due: true }) : "",
       h("div", { class: "order-method" }, this.method, this.cancel),
       this.pay,
       h("small", { class: "order-simulated" }, t("pay.simulated")),
@@ -91,21 +95,14 @@ class OrderPanel extends HTMLElement {
 
   #receipt(order) {
     this.note.clear();
-    const row = (name, value) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value));
     this.body.replaceChildren(
       h(
         "div",
-        { class: "receipt", testid: "order-receipt", role: "status" },
+        { class: "receipt", testid: "order-receipt" },
         h("span", { class: "receipt-check" }, icon("check")),
-        h("strong", {}, t("receipt.title")),
+        h("strong", { role: "status" }, t("receipt.title")),
         h("p", {}, t("order.what", { count: order.units, title: this.#title(order) })),
-        h(
-          "dl",
-          {},
-          row("receipt.total", money(order.total)),
-          row("receipt.when", timeOfDay(order.paid_ms ?? this.store.clock.now())),
-          row("receipt.number", order.id.split(".").at(-1)),
-        ),
+        receiptRows(order),
         h("small", { class: "order-simulated" }, t("pay.simulated")),
         h("button", { class: "primary", testid: "receipt-done", type: "button", onclick: () => this.#dismiss(order.id) }, t("done")),
       ),

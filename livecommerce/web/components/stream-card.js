@@ -1,32 +1,94 @@
-/** `<stream-card>`: one show in the list. */
-import { avatar, h } from "../ui/dom.js";
+/** `<stream-card>`: one show in the list: who, how many watch, what is sold and at what price. */
+import { avatar, cssVar, h, hueOf, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { number, t } from "../ui/i18n.js";
-import { cssVar, hueOf } from "../ui/dom.js";
+import { picture, priceTag } from "../ui/goods.js";
 import { isDemo } from "./show-header.js";
 
+/** What is sold is asked for again so often while the card is seen. */
+const GOODS_EVERY_MS = 12_000;
+const THUMBNAILS = 3;
+
 class StreamCard extends HTMLElement {
-  /** Draw a stream's resource. */
-  draw(stream) {
-    const live = stream.state === "live";
+  #askedAt = -Infinity;
+  #seen = false;
+
+  connectedCallback() {
+    this.observer ??= new IntersectionObserver(([entry]) => {
+      this.#seen = entry.isIntersecting;
+      this.#ask();
+    });
+    this.observer.observe(this);
+  }
+
+  disconnectedCallback() {
+    this.observer.disconnect();
+  }
+
+  /** Draw a stream's resource; `api` is asked for its products and deals. */
+  draw(stream, api) {
+    Object.assign(this, { stream, api });
     this.dataset.id = stream.id;
     this.dataset.state = stream.state;
     this.setAttribute("data-testid", "home-stream");
-    const cover = h(
-      "div",
-      { class: "cover" },
-      avatar(stream.host.name),
-      h(
-        "div",
-        { class: "cover-pills" },
-        live ? h("span", { class: "pill live-pill" }, t("live")) : h("span", { class: "pill" }, t(`state.${stream.state}`)),
-        isDemo(stream) && h("span", { class: "pill demo-pill", title: t("demo.more") }, t("demo")),
-      ),
-      live && h("span", { class: "pill cover-viewers" }, icon("eye"), number(stream.viewers ?? 0)),
+    if (!this.link) this.#build();
+    const live = stream.state === "live";
+    this.link.setAttribute("href", `/watch/${encodeURIComponent(stream.id)}`);
+    cssVar(this.cover, "--hue", String(hueOf(stream.host.name)));
+    this.pills.replaceChildren(
+      live ? h("span", { class: "pill live-pill" }, t("live")) : h("span", { class: "pill" }, t(`state.${stream.state}`)),
+      live ? h("span", { class: "pill" }, icon("eye"), h("span", { class: "unseen" }, t("viewers")), number(stream.viewers ?? 0)) : "",
+      isDemo(stream) ? h("span", { class: "pill demo-pill", title: t("demo.more") }, t("demo")) : "",
     );
-    cssVar(cover, "--hue", String(hueOf(stream.host.name)));
-    const words = h("div", { class: "card-words" }, h("h2", {}, stream.title), h("p", {}, stream.host.name));
-    this.replaceChildren(h("a", { class: "card", href: `/watch/${encodeURIComponent(stream.id)}` }, cover, words));
+    this.heading.textContent = stream.title;
+    this.host.replaceChildren(avatar(stream.host.name), stream.host.name);
+    this.refresh();
+  }
+
+  #build() {
+    this.pills = h("div", { class: "cover-pills" });
+    this.goods = h("div", { class: "cover-goods" });
+    this.offer = h("div", { class: "cover-offer" });
+    this.cover = h("div", { class: "cover" }, this.goods, this.pills, this.offer);
+    this.heading = h("h3", {});
+    this.host = h("p", { class: "card-host" });
+    this.link = h("a", { class: "card" }, this.cover, h("div", { class: "card-words" }, this.heading, this.host));
+    this.replaceChildren(this.link);
+    this.#drawGoods([], []);
+  }
+
+  /** Ask again what is sold, if that is due and anybody sees it. */
+  refresh() {
+    if (performance.now() - this.#askedAt > GOODS_EVERY_MS) this.#ask();
+  }
+
+  async #ask() {
+    if (!this.#seen || !this.stream || performance.now() - this.#askedAt < GOODS_EVERY_MS) return;
+    this.#askedAt = performance.now();
+    const path = `/api/v1/streams/${encodeURIComponent(this.stream.id)}`;
+    try {
+      const [products, deals] = await Promise.all([this.api.get(`${path}/products`), this.api.get(`${path}/deals`)]);
+      this.#drawGoods(products.items, deals.items);
+    } catch {
+      // a card without prices is still a way in
+    }
+  }
+
+  #drawGoods(products, deals) {
+    const deal = deals.find((each) => each.state === "open");
+    const pinned = products.find((each) => each.id === this.stream.pinned) ?? products[0];
+    const main = deal ?? pinned;
+    const others = products.filter((each) => each !== pinned && each.id !== deal?.product_id);
+    if (main) this.goods.replaceChildren(picture(main), ...others.slice(0, THUMBNAILS - 1).map(picture));
+    else this.goods.replaceChildren(avatar(this.stream.host.name));
+    this.goods.dataset.count = String(this.goods.children.length);
+    show(this.offer, Boolean(main) && this.stream.state !== "ended");
+    if (!main) return;
+    this.offer.replaceChildren(
+      deal ? h("span", { class: "offer-mark" }, icon("bolt", { filled: true }), t("home.deal")) : "",
+      h("strong", {}, main.title),
+      priceTag(main),
+    );
   }
 }
 

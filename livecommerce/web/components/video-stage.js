@@ -5,6 +5,8 @@ import { t } from "../ui/i18n.js";
 import { safeStorage } from "../client.js";
 
 const SOUND = "livecommerce.sound";
+/** The glow around a picture that does not fill its stage: so few dots, so seldom, that it costs nothing. */
+const GLOW = { width: 24, height: 32, everyMs: 1_000 };
 
 class VideoStage extends HTMLElement {
   #storage = safeStorage();
@@ -13,15 +15,23 @@ class VideoStage extends HTMLElement {
     if (this.firstChild) return;
     this.video = h("video", { testid: "video", autoplay: true, playsInline: true, muted: true, tabindex: "-1", aria: { label: t("video") } });
     this.video.disablePictureInPicture = true;
-    this.portrait = h("div", { class: "poster-face" });
+    this.portrait = h("div", { class: "poster-face", aria: { hidden: "true" } });
     this.headline = h("p", { class: "poster-headline" });
     this.sentence = h("p", { class: "poster-sentence" });
     this.poster = h("div", { class: "poster", testid: "poster" }, this.portrait, this.headline, this.sentence);
     this.sound = h("button", { class: "sound", testid: "unmute", type: "button", onclick: () => this.#toggleSound() });
-    this.append(this.video, this.poster, this.sound);
+    this.glow = h("canvas", { class: "glow", aria: { hidden: "true" } });
+    Object.assign(this.glow, { width: GLOW.width, height: GLOW.height });
+    this.append(this.glow, this.video, this.poster, this.sound);
+    this.shining = setInterval(() => this.#shine(), GLOW.everyMs);
     this.video.addEventListener("volumechange", () => this.#drawSound());
     this.video.addEventListener("resize", () => this.#shape());
+    this.video.addEventListener("playing", () => this.#shine());
     this.#drawSound();
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.shining);
   }
 
   /** The stage's state: it decides what covers the picture. */
@@ -70,6 +80,11 @@ class VideoStage extends HTMLElement {
     this.sound.dataset.muted = String(muted);
     this.sound.setAttribute("aria-label", muted ? t("sound.on") : t("sound.off"));
     this.sound.replaceChildren(icon(muted ? "mute" : "sound"), h("span", { class: "sound-words" }, muted ? t("sound.tap") : ""));
+  }
+
+  #shine() {
+    if (document.hidden || !this.moving || getComputedStyle(this.glow).display === "none") return;
+    this.glow.getContext("2d").drawImage(this.video, 0, 0, GLOW.width, GLOW.height);
   }
 
   #shape() {

@@ -27,7 +27,21 @@ export function priceTag(thing) {
     "span",
     { class: "price" },
     h("span", { class: "price-now" }, money(thing.price)),
-    percent > 0 && h("s", { class: "price-before", aria: { label: t("price.before", { price: money(thing.compare_at) }) } }, money(thing.compare_at)),
+    percent > 0 && h("s", { class: "price-before" }, h("span", { class: "unseen" }, t("price.before", { price: "" })), money(thing.compare_at)),
     percent > 0 && h("span", { class: "price-off" }, `−${percent}%`),
   );
+}
+
+/** What the law wants said beside a reduction: the lowest price of the last 30 days; nothing where it is not known. */
+export function lowestNote(thing) {
+  if (!thing.lowest_30d || !reduction(thing)) return null;
+  return h("small", { class: "price-lowest" }, t("price.lowest", { price: money(thing.lowest_30d) }));
+}
+
+/** A deal's terms in a few words: what a set holds, how many one pays for, a fair start. */
+export function dealTerms(deal) {
+  const set = deal.bundle?.map((part) => (part.units > 1 ? t("order.what", { count: part.units, title: part.title }) : part.title)).join(" + ");
+  const { buy, pay } = deal.buy_x_pay_y ?? {};
+  if (!set && !buy) return null;
+  return h("ul", { class: "deal-terms" }, buy && h("li", { class: "term-pay" }, t("deal.buy-pay", { buy, pay })), set && h("li", {}, set));
 }

@@ -95,6 +95,11 @@ export function timeOfDay(ms, timeStyle = "medium") {
   return new Intl.DateTimeFormat(language, { timeStyle }).format(ms);
 }
 
+/** A moment as a list of one's orders shows it: day and time. */
+export function dateAndTime(ms) {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(ms);
+}
+
 /** "1:05" or "0:09": seconds left, rounded up so that it says 0 only when it is over. */
 export function countdown(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));

@@ -37,6 +37,14 @@ const PATHS = {
   down: "M6 10l6 6 6-6",
   grip: "M9 6v.1M15 6v.1M9 12v.1M15 12v.1M9 18v.1M15 18v.1",
   room: "M4 6h16M4 12h16M4 18h16M8 4v4M15 10v4M10 16v4",
+  reply: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
+  bin: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5",
+  clock: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3 2",
+  broom: "M14 4l-4 8M6 12h9l1 8H4l2-8zM8 20v-4M12 20v-4",
+  ban: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM5.6 5.6l12.8 12.8",
+  shield: "M12 3l8 3v6c0 5-4 8-8 9-4-1-8-4-8-9V6l8-3z",
+  minus: "M5 12h14",
+  receipt: "M6 3h12v18l-3-2-3 2-3-2-3 2V3zM9 8h6M9 12h6",
 };
 
 /** An icon by name; decorative, so a button needs its own label. */

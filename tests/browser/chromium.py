@@ -26,11 +26,11 @@ ARGUMENTS = [
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """A running Chromium; closed at the end."""
+async def chromium(*more: str) -> AsyncIterator[Browser]:
+    """A running Chromium, with more arguments if given; closed at the end."""
     async with async_playwright() as playwright:
         path = shutil.which("chromium")
-        running = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS, headless=True)
+        running = await playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more], headless=True)
         try:
             yield running
         finally:

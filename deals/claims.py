@@ -27,7 +27,7 @@ MOST_REMEMBERED = 100_000
 #: deals that a worker remembers to exist
 MOST_SEEN = 1000
 #: how often a batch is priced again because its host changes the rules at that moment
-MOST_REPRICED = 10
+MOST_REPRICED = 30
 _pack = msgspec.msgpack.Encoder().encode
 #: what claim.lua answers for a claim that was accepted
 _ACCEPTED = 1
@@ -108,7 +108,7 @@ class ClaimDesk:
             packed += (f"{user}\n{claim.key}", f"b:{user}", claim.units, claim.ref, claim.head, claim.told)
         # One argument for all: the client library takes as long for each argument as for all of this.
         where, pack = keys.of_deal(stream_id, deal_id), _pack(packed)
-        codes = {claim.code for claim in claims} - {""}
+        codes = {claim.code for claim in claims if claim.code}
         metrics.BATCH_CLAIMS.observe(len(claims))
         tariff = self.tariffs.known(stream_id, deal_id)
         if not codes <= tariff.codes.keys():
@@ -116,7 +116,8 @@ class ClaimDesk:
         for _ in range(MOST_REPRICED):
             prices = None if tariff.plain and not codes else [tariff.price(c.units, c.code) for c in claims]
             asked_s = asyncio.get_running_loop().time()
-            args = (MOST_ORDERS_OF_BUYER, pack, tariff.stamp, _pack_prices(claims, prices))
+            known = _pack(tariff.records(codes)) if codes else b""
+            args = (MOST_ORDERS_OF_BUYER, pack, tariff.stamp, _pack_prices(claims, prices), known)
             answer = await self._scripts.raw("claim", where, args)
             if answer:
                 break

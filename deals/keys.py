@@ -12,10 +12,10 @@
     Sorted set. Member: deal id with unfinished business; score: when it has to be looked at next, ms, **never later**
     than the truth (scripts lower it, only ``tick`` raises it); ``+inf``: waits for its host.
 ``lc:{s}:rules``
-    Hash. What the host says of prices and stock. ``version`` rises with each change of a price rule; ``shipping`` is
-    JSON; ``code:<CODE>`` = ``<most uses or 0> <most of one buyer or 0> <deal id or *> <JSON>``, ``used:<CODE>`` =
-    orders that have it; ``item:<id>`` = ``<stock> <title>``, ``left:<id>`` + ``taken:<id>`` = that stock;
-    ``deals:<id>`` = the bundle deals made of it, with a space after each; ``codes`` and ``items`` count them.
+    Hash. What the host says of prices and stock. ``shipping`` is JSON, ``version`` rises with its changes;
+    ``code:<CODE>`` = ``<most uses or 0> <most of one buyer or 0> <deal id or *> <JSON>``, ``used:<CODE>`` = orders that
+    have it; ``item:<id>`` = ``<stock> <title>``, ``left:<id>`` + ``taken:<id>`` = that stock, ``deals:<id>`` = the
+    bundle deals made of it, with a space after each; ``codes`` and ``items`` count them.
 ``lc:{s}:uses``
     Hash. ``<CODE> <user id>`` = orders of that buyer that have the code; gone at 0.
 ``lc:{s}:prices``

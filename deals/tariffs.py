@@ -1,13 +1,14 @@
 """By which rules a worker prices claims: read once, kept as long as the claim script says that they are in force.
 
-Prices are made here (``pricing.py``), not in Lua. A claim is sent with the *stamp* of the rules it was priced by; the
-script does nothing when others are in force, and the claims are priced again. A stream without rules has the stamp
-:data:`PLAIN`, which is never read: its claims cost nothing more.
+Prices are made here (``pricing.py``), not in Lua. A claim is sent with the *stamp* of the rules it was priced by (those
+of its deal and the stream's shipping) and with its code's text; the script does nothing when others are in force, and
+the claims are priced again. A stream without rules has the stamp :data:`PLAIN`, which is never read: its claims cost
+nothing more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from redis.exceptions import RedisError
@@ -44,7 +45,8 @@ class Stamped(msgspec.Struct, frozen=True):
 
     stamp: str = PLAIN
     tariff: Tariff | None = None
-    codes: Mapping[str, CodeSpec] = {}
+    #: as RULES has them
+    codes: Mapping[str, bytes] = {}
 
     @property
     def plain(self) -> bool:
@@ -55,10 +57,15 @@ class Stamped(msgspec.Struct, frozen=True):
     def price(self, units: int, code: str) -> Price | None:
         """What an order costs; None when there is no such code, or it cannot be used in this currency."""
         assert self.tariff is not None
-        spec = self.codes.get(code)
-        if code and (spec is None or not applies(spec, self.tariff)):
-            return None
-        return price_of(self.tariff, units, spec, code)
+        if not code:
+            return price_of(self.tariff, units)
+        text = self.codes.get(code)
+        spec = None if text is None else _read_code(text.split(b" ", 3)[3])
+        return None if spec is None or not applies(spec, self.tariff) else price_of(self.tariff, units, spec, code)
+
+    def records(self, codes: Iterable[str]) -> list[str]:
+        """What claim.lua takes to see that these codes have not changed since."""
+        return [part for code in codes for part in (code, self.codes.get(code, b"").decode())]
 
 
 def price_members(price: Price | None) -> str:
@@ -111,5 +118,4 @@ def _stamped(
         _read_rules(b"{%b}" % terms),
         _read_shipping(shipping) if shipping else None,
     )
-    specs = {code: _read_code(text.split(b" ", 3)[3]) for code, text in zip(codes, found, strict=True) if text}
-    return Stamped(stamp.decode(), tariff, specs)
+    return Stamped(stamp.decode(), tariff, {code: text for code, text in zip(codes, found, strict=True) if text})

@@ -4,14 +4,14 @@
 -- ARGV: most orders of one buyer in one deal; the claims as one msgpack array, 6 items a claim: field of its
 --       idempotency key, ledger field of its buyer, units, ref of the order it would be, that order's JSON members
 --       "id", "buyer", "units", whom to tell (tell_all); the stamp of the price rules that the prices are by; '' (all
---       are units x price) or the prices as one msgpack array, 2 items a claim: JSON members or '' (claiming.lua), code
--- Returns {0} if other rules are in force, or {0, left, keys accepted ever, closes_at_ms (0: not open), now,
+--       are units x price) or the prices as one msgpack array, 2 items a claim: JSON members or '' (codes.lua), code;
+--       '' or a msgpack array, 2 items a code: it, what RULES had of it or ''
+-- Returns {0} if other rules or codes are in force, or {0, left, keys accepted ever, closes_at_ms (0: not open), now,
 -- held_until_ms, frozen, outcome…}, an outcome being 1 (accepted), an order as JSON (a replay's, as it is now) or an
--- integer of REFUSED; or {REFUSED.…, why}.
--- Keys, then clock, limit, stock, code; the stock is taken before an order exists.
+-- integer of REFUSED; or {REFUSED.…, why}. Keys, then clock, limit, stock, code; the stock is taken first of all.
 local d, now, most, args = load_deal(), now_ms(), tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
 if not d then return {REFUSED.deal_not_found, 'There is no such deal here.'} end
-if stamp(d) ~= ARGV[3] then return {0} end
+if stamp(d) ~= ARGV[3] or ARGV[5] ~= '' and not as_known(cmsgpack.unpack(ARGV[5])) then return {0} end
 advance(d, now)
 local prices = ARGV[4] ~= '' and cmsgpack.unpack(ARGV[4])
 local keys, buyers, deadline, taken = {}, {}, integer(now + d.hold), 0

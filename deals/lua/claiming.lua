@@ -3,7 +3,7 @@
 -- placed: orders (JSON each), to (as tell_all wants it), names (at most ten, as JSON), and what HSET and ZADD take:
 -- claims, ledger, holds. One journal entry holds the whole batch: reading it gives each order a cursor of its own.
 
--- Changes with every price rule: claims priced by another stamp are priced again.
+-- Changes with the deal's rules and with shipping: claims priced by another stamp are priced again.
 local function stamp(d) return (redis.call('HGET', RULES, 'version') or '0') .. d.rule end
 
 -- A buyer's record in the ledger: units, and refs with a space before each.

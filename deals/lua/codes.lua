@@ -15,6 +15,14 @@ local function code_refusal(d, code, user, price)
   end
 end
 
+-- Whether all of these codes are what they were when they were read.
+local function as_known(codes)
+  for i = 1, #codes, 2 do
+    if (redis.call('HGET', RULES, 'code:' .. codes[i]) or '') ~= codes[i + 1] then return false end
+  end
+  return true
+end
+
 local function count_use(code, user, by)
   redis.call('HINCRBY', RULES, 'used:' .. code, by)
   local field = code .. ' ' .. user

@@ -8,6 +8,5 @@ if redis.call('HDEL', RULES, 'code:' .. code) == 0 then
   return {REFUSED.code_not_found, 'There is no such code here.'}
 end
 redis.call('HINCRBY', RULES, 'codes', -1)
-redis.call('HINCRBY', RULES, 'version', 1)
 if redis.call('HGET', RULES, 'used:' .. code) == '0' then redis.call('HDEL', RULES, 'used:' .. code) end
 return {0}

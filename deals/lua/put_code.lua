@@ -10,5 +10,4 @@ if redis.call('HEXISTS', RULES, 'code:' .. code) == 0 then
   redis.call('HINCRBY', RULES, 'codes', 1)
 end
 redis.call('HSET', RULES, 'code:' .. code, ARGV[2])
-redis.call('HINCRBY', RULES, 'version', 1)
 return {0, tonumber(redis.call('HGET', RULES, 'used:' .. code) or '0')}

@@ -2,7 +2,7 @@
 --
 -- key: hash, product id = records '<till ms> <amount> <currency>;' of prices in force until then, the latest first,
 -- and '+<since ms> <amount> <currency>;' of the one that the showcase shows now.
-local KEPT_MS, MOST_RECORDS = 30 * 86400000, 50
+local KEPT_MS, MOST_RECORDS, MOST_PRODUCTS = 30 * 86400000, 50, 1000
 
 local function records(key, product)
   return string.gmatch(redis.call('HGET', key, product) or '', '(%+?)(%d+) (%d+) (%u+);')

@@ -11,6 +11,19 @@ local others = redis.call('HEXISTS', SHOWCASE, 'pinned') + redis.call('HEXISTS',
 if not old and redis.call('HLEN', SHOWCASE) - others >= cap then
   return {REFUSED.invalid, 'A showcase holds at most ' .. cap .. ' products.'}
 end
+-- A product that left the showcase 30 days ago is forgotten once there are many.
+if redis.call('HLEN', PRICES) >= MOST_PRODUCTS and redis.call('HEXISTS', PRICES, id) == 0 then
+  local known = redis.call('HGETALL', PRICES)
+  for i = 1, #known, 2 do
+    local till = string.match(known[i + 1], '^(%d+)')
+    if not string.find(known[i + 1], '+', 1, true) and tonumber(till) <= now - KEPT_MS then
+      redis.call('HDEL', PRICES, known[i])
+    end
+  end
+  if redis.call('HLEN', PRICES) >= MOST_PRODUCTS then
+    return {REFUSED.invalid, 'A stream shows at most ' .. MOST_PRODUCTS .. ' products in 30 days.'}
+  end
+end
 local added = old and string.match(old, '^%d+') or integer(now)
 local since = note_price(PRICES, id, now, tonumber(ARGV[4]), ARGV[5])
 local lowest = ARGV[6] == '1' and lowest_price(PRICES, id, ARGV[5], since, false) or 'null'

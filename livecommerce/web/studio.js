@@ -177,12 +177,12 @@ class StudioPage {
       if (deal) this.board.step(deal.id, step);
     };
     this.help.offer([
-      ["l", t("studio.go-live"), () => this.preview.goLive()],
+      ["L", t("studio.go-live"), () => this.preview.goLive()],
       ["m", t("tool.mic"), () => this.preview.toggle("audio")],
       ["v", t("tool.camera"), () => this.preview.toggle("video")],
       ["d", t("keys.deal"), turn("deals", () => this.composer.begin())],
       ["e", t("keys.extend"), running("extend")],
-      ["x", t("keys.close"), running("close")],
+      ["X", t("keys.close"), running("close")],
       ["p", t("tab.products"), turn("products")],
       ["o", t("tab.orders"), turn("orders")],
       ["i", t("tab.insights"), turn("insights")],

@@ -185,23 +185,38 @@ async def turn(page: Page, name: str, then: Callable[[], Awaitable[Any]] | None 
         await then()
 
 
-async def audience(show: Show, page: Page) -> None:
-    """Viewers who talk, one of them with a question."""
+async def speak(show: Show, name: str, *commands: dict[str, Any]) -> list[dict[str, Any]]:
+    """Join as a new guest, send commands one after the other; their answers."""
     url = f"{show.api.url.replace('http', 'ws', 1)}/ws/{show.stream_id}"
-    for name, text in zip(NAMES, TALK, strict=False):
-        person = await show.api.guest(name)
-        async with show.api.http.ws_connect(url, protocols=("livecommerce.v1.json",)) as socket:
-            await socket.send_json({"id": 1, "do": "join", "token": person.token})
-            await socket.send_json({"id": 2, "do": "chat.send", "text": text})
-            while True:
+    person = await show.api.guest(name)
+    answers: list[dict[str, Any]] = []
+    async with show.api.http.ws_connect(url, protocols=("livecommerce.v1.json",)) as socket:
+        for number, command in enumerate(({"do": "join", "token": person.token}, *commands)):
+            await socket.send_json({"id": number, **command})
+            while len(answers) <= number:
                 frame = await socket.receive_json()
-                sent = [m for m in (frame if isinstance(frame, list) else [frame]) if m.get("re") == 2]
-                if sent:
-                    break
-            if "?" in text:
-                await socket.send_json({"id": 3, "do": "question.ask", "message_id": sent[0]["ok"]["id"]})
-                await socket.receive_json()
+                answers += [m for m in (frame if isinstance(frame, list) else [frame]) if m.get("re") == number]
+    return answers[1:]
+
+
+async def audience(show: Show, page: Page) -> None:
+    """Viewers who talk, some of them with a question."""
+    for name, text in zip(NAMES, TALK, strict=False):
+        [said] = await speak(show, name, {"do": "chat.send", "text": text})
+        if "?" in text:
+            await page.locator(f"[data-testid=chat-line][data-id={said['ok']['id']}]").wait_for(state="attached")
+            await mark(show, said["ok"]["id"])
     await page.get_by_test_id("chat-line").nth(len(TALK) - 1).wait_for(state="attached")
+
+
+async def mark(show: Show, message_id: str) -> None:
+    """The host takes a line up as a question."""
+    url = f"{show.api.url.replace('http', 'ws', 1)}/ws/{show.stream_id}"
+    async with show.api.http.ws_connect(url, protocols=("livecommerce.v1.json",)) as socket:
+        await socket.send_json({"id": 1, "do": "join", "token": show.host.token})
+        await socket.send_json({"id": 2, "do": "question.ask", "message_id": message_id})
+        while '"re":2' not in await socket.receive_str():
+            pass
 
 
 async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url: str, redis: Redis) -> None:
@@ -233,7 +248,7 @@ async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url
         await asyncio.sleep(1)
         await take(page, part)
     await turn(page, "deals")
-    await room_parts(page)
+    await room_parts(page, show)
     await page.get_by_test_id("shortcuts").click()
     await take(page, "keyboard")
     await page.keyboard.press("Escape")
@@ -250,7 +265,7 @@ async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url
     await page.context.close()
 
 
-async def room_parts(page: Page) -> None:
+async def room_parts(page: Page, show: Show) -> None:
     """Questions, a poll with votes, the room's rules."""
     await turn(page, "questions")
     await take(page, "questions")
@@ -261,7 +276,10 @@ async def room_parts(page: Page) -> None:
     await page.get_by_test_id("poll-more").click()
     await page.get_by_test_id("poll-answer").nth(2).fill("Terracotta")
     await page.get_by_test_id("poll-open").click()
-    await page.get_by_test_id("poll-close").wait_for()
+    poll = await page.get_by_test_id("poll-result").get_attribute("data-id")
+    for number, name in enumerate(NAMES[:9]):
+        await speak(show, name, {"do": "poll.vote", "poll_id": poll, "answer": (0, 0, 1, 0, 2, 0, 1, 2, 0)[number]})
+    await page.get_by_test_id("poll-votes").filter(has_text="9").wait_for()
     await take(page, "poll")
     await turn(page, "rules")
     for word in ("scam", "rotten"):

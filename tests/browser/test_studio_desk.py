@@ -177,7 +177,9 @@ async def test_a_deal_from_preset_to_refund(browser: Browser, server: RunningSer
     closes = shown["closes_at_ms"]
     await page.keyboard.press("e")
     await until("the deal is longer", lambda: later(api, stream_id, deal_id, closes))
-    await page.get_by_test_id("deal-close").click()
+    await page.keyboard.press("x")
+    await expect(board).to_have_attribute("data-state", "open")
+    await page.keyboard.press("Shift+X")
     await expect(page.get_by_test_id("past-deals")).to_contain_text("1 past deal")
     await page.get_by_test_id("past-deals").locator("summary").click()
     await expect(board.get_by_test_id("board-state")).to_have_text("Closed")

@@ -35,7 +35,8 @@ class DealBoard extends HTMLElement {
     this.note = h("refusal-note", { testid: "board-refusal" });
     this.none = h("p", { class: "nothing" }, t("deal.none"));
     this.pastCount = h("span", {});
-    this.alarm = h("p", { class: "low-alarm", role: "status", testid: "low-stock" });
+    this.alarmWords = h("span", {});
+    this.alarm = h("p", { class: "low-alarm", role: "status", testid: "low-stock" }, icon("bolt"), this.alarmWords);
     this.fold = h("details", { class: "folded past", testid: "past-deals" }, h("summary", {}, this.pastCount), this.past);
     this.append(h("h2", {}, t("deals")), this.note, this.alarm, this.none, this.list, this.fold);
     show(this.fold, false);
@@ -86,14 +87,22 @@ class DealBoard extends HTMLElement {
   }
 
   #warn({ dealId, left }) {
-    const deal = this.store.deals.get(dealId);
     this.#low.add(dealId);
-    if (!deal || left === 0) return;
-    show(this.alarm, true);
-    this.alarm.replaceChildren(icon("bolt"), t("deal.low-alarm", { count: left, title: deal.title }));
+    this.alarmed = left > 0 ? dealId : null;
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => show(this.alarm, false), ALARM_MS);
+    this.silence = setTimeout(() => {
+      this.alarmed = null;
+      this.#drawAlarm();
+    }, ALARM_MS);
     this.#draw();
+  }
+
+  /** As many as are left now; none left is no alarm any more. */
+  #drawAlarm() {
+    const deal = this.store.deals.get(this.alarmed);
+    const low = deal && RANK[deal.state] === 0 && deal.left > 0;
+    show(this.alarm, Boolean(low));
+    if (low) setText(this.alarmWords, t("deal.low-alarm", { count: deal.left, title: deal.title }));
   }
 
   #draw() {
@@ -115,6 +124,7 @@ class DealBoard extends HTMLElement {
     this.#place(this.past, past);
     show(this.none, order.length === past.length);
     show(this.fold, past.length > 0);
+    this.#drawAlarm();
     setText(this.pastCount, t("deal.past", { count: past.length }));
   }
 

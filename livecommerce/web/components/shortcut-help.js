@@ -31,10 +31,10 @@ class ShortcutHelp extends HTMLElement {
     document.removeEventListener("keydown", this.listener);
   }
 
-  /** `[[key, words, act], …]`; `?` opens this help. */
+  /** `[[key, words, act], …]`; a capital needs Shift (what cannot be taken back); `?` opens this help. */
   offer(actions) {
     this.#actions = new Map([...actions.map(([key, , act]) => [key, act]), ["?", () => this.open()]]);
-    const rows = [...actions, ["?", t("keys.help")]].flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, key.toUpperCase())), h("dd", {}, words)]);
+    const rows = [...actions, ["?", t("keys.help")]].flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, /[A-Z]/.test(key) ? `⇧ ${key}` : key.toUpperCase())), h("dd", {}, words)]);
     this.list.replaceChildren(...rows);
   }
 
@@ -45,7 +45,8 @@ class ShortcutHelp extends HTMLElement {
   #pressed(event) {
     const writing = event.target.closest?.("input, select, textarea, [contenteditable]");
     if (writing || event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
-    const act = this.#actions.get(event.key.toLowerCase());
+    // not the letter alone: Caps Lock is no Shift
+    const act = this.#actions.get(event.key === "?" ? "?" : event.shiftKey ? event.key.toUpperCase() : event.key.toLowerCase());
     if (!act || (!this.on.checked && event.key !== "?")) return;
     event.preventDefault();
     act();

@@ -56,7 +56,7 @@ def _send(ports: list[int], sizes: list[int], frames_per_s: float, seconds: floa
     memory, length_memory = ffi.new("unsigned char[]", 1 << 16), ffi.new("int[]", len(sizes))
     key = os.urandom(28)
     sessions = [srtp_session(key, Policy.SRTP_PROFILE_AEAD_AES_128_GCM, outbound=True) for _ in ports]
-    viewers = [(session._srtp[0], ("127.0.0.1", port)) for session, port in zip(sessions, ports, strict=True)]
+    viewers = [(session.context, ("127.0.0.1", port)) for session, port in zip(sessions, ports, strict=True)]
     stride = max(sizes) + _TAG
     lengths = ffi.new("int[]", [max(sizes)] * len(sizes))
     slots = [(memory + index * stride, length_memory + index) for index in range(len(sizes))]

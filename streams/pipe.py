@@ -82,7 +82,7 @@ class PipeOut(Viewer):
     def _start_handshake(self, now_s: float) -> None:
         """The first check tells the puller's address; the keys are there already."""
         if self.context is None and not self.gone:
-            self.receive_context, self.context = self._srtp[0]._srtp[0], self._srtp[1]._srtp[0]
+            self.receive_context, self.context = self._srtp[0].context, self._srtp[1].context
             self.connected_s = now_s
             self.connected(_TAG_BYTES)
             self.codecs_changed()
@@ -156,7 +156,7 @@ class PipeIn(Publisher):
             srtp_session(ticket.media_key, _PROFILE, outbound=False),
             srtp_session(ticket.feedback_key, _PROFILE, outbound=True),
         )
-        self.receive_context, self.context = self._srtp[0]._srtp[0], self._srtp[1]._srtp[0]
+        self.receive_context, self.context = self._srtp[0].context, self._srtp[1].context
         self.connected_s = time.monotonic()
         self._transaction = secrets.token_bytes(12)
         self._checked_s = 0.0

@@ -9,12 +9,13 @@ import aiortc
 import pytest
 from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
 from OpenSSL import SSL
-from pylibsrtp import Session
+from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi, lib
 
 from streams import dtls
 from streams.dtls import PROFILES, DtlsSession, SharedCertificate, srtp_session
 from streams.goodbye import split_records
+from streams.srtp import ReceiveBuffer, SendBuffer
 
 
 def test_aiortc_is_the_version_that_was_looked_at() -> None:
@@ -29,9 +30,44 @@ def test_the_private_parts_have_the_shape_we_use() -> None:
         b"SRTP_AEAD_AES_256_GCM",
         b"SRTP_AES128_CM_SHA1_80",
     ]
-    assert ffi.typeof(Session()._srtp) is ffi.typeof("srtp_t *")
+    fields = [name for name, _ in ffi.typeof("srtp_policy_t").fields]
+    assert fields == ["ssrc", "rtp", "rtcp", "key", "window_size", "allow_repeat_tx"]
     for function in (lib.srtp_protect, lib.srtp_unprotect, lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp):
         assert ffi.typeof(function).cname == "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda each: each.openssl_profile.decode())
+def test_our_sessions_understand_pylibsrtp_s_own(profile: SRTPProtectionProfile) -> None:
+    key = bytes(range(profile.key_length + profile.salt_length))
+    number = profile.libsrtp_profile
+    ours = srtp_session(key, number, outbound=True), srtp_session(key, number, outbound=False)
+    theirs = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=number))
+    other = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=number))
+    sent, received = SendBuffer(), ReceiveBuffer()
+    packet = bytes.fromhex("80600001000000010000000a") + b"payload"
+    encrypted = sent.encrypt(ours[0].context, packet)
+    assert encrypted is not None
+    assert theirs.unprotect(bytes(encrypted)) == packet
+    data = other.protect(packet)
+    received.view[: len(data)] = data
+    size = received.unprotect(ours[1].context, len(data))
+    assert bytes(received.view[:size]) == packet
+    received.view[: len(data)] = data
+    assert received.unprotect(ours[1].context, len(data)) == -1, "a replay"
+
+
+def test_a_session_begins_where_the_last_one_s_key_has_been_forgotten() -> None:
+    number = PROFILES[0].libsrtp_profile
+    with pytest.raises(ValueError, match="too short"):
+        srtp_session(bytes(27), number, outbound=True)
+    packet = bytes.fromhex("80600001000000010000000a") + b"payload"
+    first, second = (srtp_session(bytes([byte]) * 28, number, outbound=True) for byte in (1, 2))
+    encrypted = [bytes(SendBuffer().encrypt(each.context, packet) or b"") for each in (first, second)]
+    assert encrypted[0] != encrypted[1]
+    check = Session(Policy(key=bytes([1]) * 28, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=number))
+    with pytest.raises(Error):
+        check.unprotect(encrypted[1])
+    assert check.unprotect(encrypted[0]) == packet
 
 
 class Pair:
@@ -70,7 +106,12 @@ def test_two_ends_agree_on_keys() -> None:
     assert sorted(pair.told) == ["client connected", "server connected"]
     packet = bytes([0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7]) + b"payload"
     for one, other in ((pair.client, pair.server), (pair.server, pair.client)):
-        assert other._sessions[0].unprotect(one._sessions[1].protect(packet)) == packet
+        encrypted = SendBuffer().encrypt(one.send_context, packet)
+        assert encrypted is not None
+        received = ReceiveBuffer()
+        received.view[: len(encrypted)] = encrypted
+        assert received.unprotect(other.receive_context, len(encrypted)) == len(packet)
+        assert bytes(received.view[: len(packet)]) == packet
     assert pair.server.tag_bytes == 16
 
 

@@ -60,6 +60,27 @@ def test_pages_have_no_inline_script_or_style_and_nothing_foreign(page: str) -> 
         assert (WEB / address.removeprefix("/assets/")).is_file(), address
 
 
+def imported(script: Path) -> set[Path]:
+    """Every module that a script needs, however far down."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        source = waiting.pop()
+        named = {
+            (source.parent / path).resolve() for path in re.findall(r'(?:from|import) "(\.[^"]+)"', source.read_text())
+        }
+        waiting += named - found
+        found |= named
+    return found
+
+
+@pytest.mark.parametrize(("page", "script"), [("index.html", "home.js"), ("watch.html", "watch.js")])
+def test_pages_for_viewers_ask_for_all_modules_at_once(page: str, script: str) -> None:
+    """A browser that finds imports file by file needs a round trip for each level: half a second on a phone."""
+    named = re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', (WEB / page).read_text("utf-8"))
+    assert named == sorted(str(path.relative_to(WEB.resolve())) for path in imported(WEB / script))
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_small_and_never_parse_text_as_markup(script: Path) -> None:
     source = script.read_text("utf-8")

@@ -28,7 +28,7 @@ class ChatPanel extends HTMLElement {
 
   connectedCallback() {
     if (this.firstChild) return;
-    this.list = h("ol", { class: "chat-lines", role: "log", tabindex: "0", aria: { live: "off", label: t("chat") }, testid: "chat-lines" });
+    this.list = h("div", { class: "chat-lines", role: "log", tabindex: "0", aria: { live: "off", label: t("chat") }, testid: "chat-lines" });
     this.more = h("button", { class: "chat-more", type: "button", testid: "chat-more", onclick: () => this.#toBottom() }, t("chat.new"));
     this.input = h("input", {
       class: "chat-input", testid: "chat-input", type: "text", maxlength: String(MAX_TEXT), autocomplete: "off",
@@ -112,7 +112,7 @@ class ChatPanel extends HTMLElement {
     const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[event.key];
     if (!step) return;
     event.preventDefault();
-    const from = this.list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    const from = this.list.contains(document.activeElement) ? document.activeElement.closest(".line") : null;
     let to = from ? from[step] : this.list.lastElementChild;
     while (to && !to.dataset.id) to = to[step];
     this.#reading = true;

@@ -8,15 +8,15 @@ import { pieces } from "./mentions.js";
 export function drawLine(line, store) {
   if (line.kind === "purchase") {
     const words = t("bought", { name: line.name, title: line.title });
-    return h("li", { class: "line bought", testid: "purchase-line" }, icon("bag"), h("span", {}, words));
+    return h("div", { class: "line bought", testid: "purchase-line" }, icon("bag"), h("span", {}, words));
   }
-  if (line.kind === "announcement") return h("li", { class: "line announcement" }, icon("bolt"), h("span", {}, line.text));
+  if (line.kind === "announcement") return h("div", { class: "line announcement" }, icon("bolt"), h("span", {}, line.text));
   const roles = line.user.roles ?? [];
   const name = h("span", { class: "line-name" }, line.user.name);
   cssVar(name, "--hue", String(hueOf(line.user.id)));
   const badge = ["host", "moderator"].find((role) => roles.includes(role));
   const element = h(
-    "li",
+    "div",
     { class: badge ? `line from-${badge}` : "line", testid: "chat-line", tabindex: "-1", dataset: { id: line.id } },
     line.reply_to && quote(line, store),
     name,

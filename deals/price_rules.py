@@ -17,7 +17,7 @@ MOST_CODES = 500
 #: stock items of one stream
 MOST_ITEMS = 200
 
-_CODE = re.compile(r"[A-Z0-9-]{1,32}\Z")
+_CODE = re.compile(r"[A-Za-z0-9-]{1,32}\Z")
 _encode = msgspec.json.Encoder().encode
 _read_spec = msgspec.json.Decoder(CodeSpec).decode
 
@@ -26,10 +26,9 @@ def spelled(code: str | None) -> str:
     """A claim's code as it is stored, "" for none; raises CodeUnknown for what cannot be one."""
     if not code:
         return ""
-    text = code.upper()
-    if not _CODE.match(text):
+    if not _CODE.match(code):
         raise CodeUnknown("There is no such code here.")
-    return text
+    return code.upper()
 
 
 class PriceRules:
@@ -41,9 +40,9 @@ class PriceRules:
 
     async def put_code(self, stream_id: str, code: str, spec: CodeSpec) -> Code:
         """Make a code, or change its terms; raises Invalid, and DealNotFound for the deal it is for."""
-        text = code.upper()
-        if not (keys.is_id(stream_id) and _CODE.match(text)):
+        if not (keys.is_id(stream_id) and _CODE.match(code)):
             raise Invalid("A code is 1 to 32 letters from A to Z, digits or '-'.")
+        text = code.upper()
         if spec.deal_id is not None:
             [exists] = await self._store.ask(("EXISTS", keys.deal(stream_id, spec.deal_id)))
             if not exists:
@@ -57,10 +56,9 @@ class PriceRules:
 
     async def delete_code(self, stream_id: str, code: str) -> None:
         """Take a code away; orders keep what they have of it. Raises CodeNotFound."""
-        text = code.upper()
-        if not (keys.is_id(stream_id) and _CODE.match(text)):
+        if not (keys.is_id(stream_id) and _CODE.match(code)):
             raise CodeNotFound("There is no such code here.")
-        await self._scripts("delete_code", keys.of_rules(stream_id), (text,))
+        await self._scripts("delete_code", keys.of_rules(stream_id), (code.upper(),))
 
     async def codes(self, stream_id: str) -> list[Code]:
         """All codes, by their letters."""

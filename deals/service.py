@@ -39,8 +39,8 @@ MOST_UNITS = 1000
 #: found once: looking a label up takes longer than the rest of a sold-out answer
 _SHORT_CUT = metrics.CLAIMS.labels("sold_out")
 _KEY = re.compile(r"[ -~]{1,128}\Z")
-#: takes (user, address or ""): None, or in how many ms to come back
-Admit = Callable[[str, str], int | None]
+#: takes (user, address or "", whether with a discount code): None, or in how many ms to come back
+Admit = Callable[[str, str, bool], int | None]
 _CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}(:[0-9]{1,6})?\Z")
 
 
@@ -183,10 +183,9 @@ class DealService(Showcase):
             raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
         if not 1 <= units <= MOST_UNITS:
             raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
-        buyer, code = clean(buyer), spelled(code)
-        if self._admit is not None and (wait_ms := self._admit(buyer.id, address)) is not None:
-            metrics.CLAIMS.labels(RateLimited.code).inc()
-            raise RateLimited("You are claiming too often.", retry_after_ms=wait_ms)
+        buyer = clean(buyer)
+        self._admit_claim(buyer.id, address, code is not None)
+        code = spelled(code)
         if not self.tickets.wants_none(stream_id, deal_id):
             await self.tickets.check(stream_id, deal_id, buyer.id, key, ticket)
         if self._board.answers(stream_id, deal_id, buyer.id, key):
@@ -276,6 +275,11 @@ class DealService(Showcase):
         return await happened(self._store, stream_id, after) if keys.is_id(stream_id) else ([], after)
 
     # inside
+
+    def _admit_claim(self, user_id: str, address: str, coded: bool) -> None:
+        if self._admit is not None and (wait_ms := self._admit(user_id, address, coded)) is not None:
+            metrics.CLAIMS.labels(RateLimited.code).inc()
+            raise RateLimited("You are claiming too often.", retry_after_ms=wait_ms)
 
     async def _change(self, verb: str, stream_id: str, deal_id: str, *args: int) -> Deal:
         check_deal(stream_id, deal_id)

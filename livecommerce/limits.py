@@ -33,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     claims: Rate = Rate(20, 60)
     #: claims of all users of one address; never on loopback. Behind one address may be a whole office
     claimaddress: Rate = Rate(100, 500)
+    #: claims of one user with a discount code, right or wrong: what guessing codes is limited by
+    codes: Rate = Rate(0.5, 10)
     #: WebSocket commands of one connection
     commands: Rate = Rate(20, 60)
     #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
@@ -108,17 +110,20 @@ class RateLimiter:
 
 
 class ClaimPace:
-    """How often one user may claim on this worker, over all their connections, and all users of one address."""
+    """How often one user may claim on this worker (and with a code), over all connections, and all of one address."""
 
     def __init__(self, limits: Limits, now_s: Callable[[], float] = time.monotonic) -> None:
         self._users = RateLimiter(limits.claims)
         self._addresses = RateLimiter(limits.claimaddress)
+        self._codes = RateLimiter(limits.codes)
         self._now_s = now_s
 
-    def __call__(self, user_id: str, address: str) -> int | None:
+    def __call__(self, user_id: str, address: str, coded: bool = False) -> int | None:
         """Take one claim; ``None``, or in how many ms to come back. The address "" has no limit."""
         now_s = self._now_s()
         wait_ms = self._users.take(user_id, now_s)
+        if wait_ms is None and coded:
+            wait_ms = self._codes.take(user_id, now_s)
         return self._addresses.take(address, now_s) if wait_ms is None and address else wait_ms
 
 

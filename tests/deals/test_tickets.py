@@ -172,7 +172,7 @@ async def test_a_user_who_claims_too_often_is_told_when_to_come_back(
 ) -> None:
     asked: list[tuple[str, str]] = []
 
-    def admit(user_id: str, address: str) -> int | None:
+    def admit(user_id: str, address: str, coded: bool) -> int | None:
         asked.append((user_id, address))
         return 40 if len(asked) > 1 else None
 

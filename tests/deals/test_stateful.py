@@ -2,136 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from deals.errors import DealsError
-from deals.models import Order
-from deals.service import DealService
 from livecommerce.ids import new_id
-from livecommerce.scripting import ScriptRunner
-from tests.deals.helpers import ScriptClock, Till, a_buyer, a_deal, tick
+from tests.deals.helpers import a_buyer, a_deal
+from tests.deals.stateful_model import DURATION_MS, GRACE_MS, HOLD_MS, LIMIT, STOCK, Machine, ModelDeal, ModelOrder
 
-T = TypeVar("T")
-
-STOCK, LIMIT, DURATION_MS, HOLD_MS, GRACE_MS = 2, 2, 60_000, 8_000, 30_000
 BUYERS = st.integers(0, 3)
 KEYS = st.sampled_from(["a", "b", "c"])
 
 
-@dataclass
-class ModelOrder:
-    buyer: int
-    units: int
-    state: str
-    until: int
-    id: str
-    extended: bool = False
-
-
-@dataclass
-class ModelDeal:
-    """What the scripts have to agree with, in the plainest words."""
-
-    state: str = "scheduled"
-    closes: int = 0
-    orders: dict[tuple[int, str], ModelOrder] = field(default_factory=dict)
-    queue: list[int] = field(default_factory=list)
-    offers: list[ModelOrder] = field(default_factory=list)
-
-    def units(self, *states: str) -> int:
-        return sum(o.units for o in self.orders.values() if o.state in states)
-
-    @property
-    def left(self) -> int:
-        return STOCK - self.units("held", "paid")
-
-    @property
-    def shown(self) -> str:
-        return "sold_out" if self.state == "open" and self.left == 0 else self.state
-
-    def advance(self, now: int) -> None:
-        if self.state == "open" and self.closes <= now:
-            self.state = "closed"
-        if self.state != "open":
-            self.queue.clear()
-
-    def mine(self, buyer: int) -> int:
-        return sum(o.units for o in self.orders.values() if o.buyer == buyer and o.state in ("held", "paid"))
-
-    def serve(self, now: int) -> None:
-        """Units that came back go to who waits."""
-        while self.state == "open" and self.left > 0 and self.queue:
-            buyer = self.queue.pop(0)
-            if self.mine(buyer) < LIMIT:
-                order = ModelOrder(buyer, 1, "held", now + HOLD_MS, "")
-                self.orders[buyer, f"offer {len(self.offers)}"] = order
-                self.offers.append(order)
-
-    def tick(self, now: int) -> None:
-        self.advance(now)
-        for order in self.orders.values():
-            if order.state == "held" and (self.state == "cancelled" or order.until <= now):
-                order.state = "cancelled" if self.state == "cancelled" else "expired"
-            elif order.state == "paid" and self.state == "cancelled":
-                order.state = "refunded"
-        self.serve(now)
-
-    def refusal(self, buyer: int, units: int, now: int) -> str | None:
-        self.advance(now)
-        if self.state != "open":
-            return "not_open" if self.state == "scheduled" else "closed"
-        if self.mine(buyer) + units > LIMIT:
-            return "limit_reached"
-        return "sold_out" if units > self.left else None
-
-
-class Sale(RuleBasedStateMachine):
-    url: ClassVar[str]
-
+class Sale(Machine):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.model = ModelDeal()
-        self.do(self._begin())
-
-    def do(self, call: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await call
-
-        return self.loop.run_until_complete(run())
-
-    def refusal(self, call: Awaitable[Order]) -> tuple[Order | None, str | None]:
-        try:
-            return self.do(call), None
-        except DealsError as error:
-            return None, error.code
-
-    async def _begin(self) -> None:
-        self.redis = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
-        self.clock = ScriptClock(ScriptRunner(self.redis), self.redis)
-        self.service = DealService(self.redis, self.clock, Till(), now_ms=lambda: self.clock.now_ms, new_id=new_id)
         spec = a_deal(stock=STOCK, per_buyer_limit=LIMIT, duration_s=DURATION_MS // 1000, hold_s=HOLD_MS // 1000)
-        self.deal = await self.service.create(new_id("s"), spec)
-
-    async def _tick(self) -> None:
-        await tick(self.service, self.deal)
-        await asyncio.gather(*self.service._cashier._tasks)
-
-    def teardown(self) -> None:
-        self.do(self.service.aclose())
-        self.do(self.redis.aclose())
-        self.loop.close()
+        self.deal = self.do(self.service.create(new_id("s"), spec))
 
     @initialize(waiting=st.integers(-2, 3))
     def begin_somewhere(self, waiting: int) -> None:
@@ -149,8 +39,8 @@ class Sale(RuleBasedStateMachine):
 
     @rule()
     def ticker_comes_by(self) -> None:
-        self.do(self._tick())
-        self.do(self._tick())
+        self.do(self.tick(self.deal))
+        self.do(self.tick(self.deal))
         self.model.tick(self.clock.now_ms)
 
     @rule(verb=st.sampled_from(["open", "close", "cancel"]))

@@ -4,6 +4,9 @@ import { icon } from "../ui/icons.js";
 import { t } from "../ui/i18n.js";
 import { lowestNote, picture, priceTag } from "../ui/goods.js";
 
+/** Whether a deal is about a product: a deal does not name it, but it has its picture or its name. */
+const sells = (deal, product) => deal.title === product.title || Boolean(deal.image_url && deal.image_url === product.image_url);
+
 class ProductCard extends HTMLElement {
   /** The product that the sheet shows large. */
   #chosen = null;
@@ -36,7 +39,7 @@ class ProductCard extends HTMLElement {
 
   #draw() {
     const pinned = this.store.pinned;
-    const onSale = [...this.store.deals.values()].some((deal) => deal.product_id === pinned?.id && ["open", "sold_out"].includes(deal.state));
+    const onSale = pinned && [...this.store.deals.values()].some((deal) => ["open", "sold_out"].includes(deal.state) && sells(deal, pinned));
     const product = onSale ? null : pinned; // the deal's own card shows it, at the deal's price
     show(this.card, product !== null);
     this.hidden = product === null && !this.sheet.open;

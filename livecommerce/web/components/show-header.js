@@ -49,7 +49,7 @@ class ShowHeader extends HTMLElement {
   receive(stats) {
     const over = (limit) => stats.lossRatio > limit.loss || stats.jitterMs > limit.jitter;
     const level = over(POOR) ? "poor" : over(FAIR) ? "fair" : "good";
-    show(this.quality, stats.height > 0);
+    show(this.quality, stats.height > 0 && this.status.dataset.state === "live");
     if (!stats.height) return;
     this.quality.dataset.level = level;
     const lines = `${Math.min(stats.width, stats.height)}p`;

@@ -4,10 +4,12 @@ import { money, t } from "./i18n.js";
 
 /** A product's picture, or a tile of its own colour where there is none or it does not load. */
 export function picture({ image_url: url, title }) {
-  const tile = h("span", { class: "picture", aria: { hidden: "true" } }, initial(title));
+  const letter = h("span", {}, initial(title));
+  const tile = h("span", { class: "picture", aria: { hidden: "true" } }, letter);
   cssVar(tile, "--hue", String(hueOf(title ?? "")));
   if (url) {
     const image = h("img", { src: url, alt: "", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" });
+    image.addEventListener("load", () => letter.remove()); // many pictures of goods are cut out, and it would show through
     image.addEventListener("error", () => image.remove());
     tile.append(image);
   }

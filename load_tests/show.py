@@ -1,7 +1,7 @@
 """A whole show: one host on the air, viewers of the picture, a chatting room, and a flash deal that sells out.
 
-The crowd is real in all that the server can tell: each viewer of the picture does ICE, DTLS and SRTP over a socket of
-its own, each viewer of the room keeps its whole history, and every answer is written down and judged at the end.
+Each viewer of the picture does ICE, DTLS and SRTP over a socket of its own, each viewer of the room keeps its whole
+history, and every answer is written down and judged at the end.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ LIMITS = (
 SERVER_OPTIONS = tuple(word for limit in LIMITS for word in ("--limit", limit))
 #: how long the crowd may take to come in, to be answered, and to read what was said
 PATIENCE_S = 90.0
+#: and how long packets may take that have to be asked for again
+REPAIR_S = 6.0
 #: long enough that nothing expires while it is looked at
 DURATION_S, HOLD_S = 3600, 1800
 
@@ -59,6 +61,8 @@ class Show:
         self._stack = contextlib.AsyncExitStack()
         self._purchases = purchases(plan, run.random)
         self._window = Window()
+        #: the samples of all sales
+        self._stock: StockWatch | None = None
 
     # the stage
 
@@ -153,7 +157,9 @@ class Show:
                 await self._until_sold_out(stock, opened_s)
                 with self.run.phase("pay"):
                     await self._until_bought()
-        stock.judge(self.run.report)
+        self._stock, earlier = stock, self._stock
+        if earlier is not None:
+            stock.samples[:0], stock.unanswered = earlier.samples, stock.unanswered + earlier.unanswered
 
     async def _open(self) -> None:
         try:
@@ -179,7 +185,6 @@ class Show:
         while sum(await self._shoppers.ask(("busy",))) and time.monotonic() < deadline_s:
             if not await self.run.sleep(0.2):
                 break
-        # Talking goes on: what is open is never nothing, so only the buyers are waited for.
         await self.room.until_bought(max(0.0, deadline_s - time.monotonic()))
 
     async def history(self, deeds: Deeds) -> History:
@@ -192,6 +197,8 @@ class Show:
 
     async def wind_down(self) -> Evidence:
         """Let all of it come to rest, then read back what there is."""
+        if self._stock is not None:
+            self._stock.judge(self.run.report)
         self.room.hush()
         await self.room.until_answered(PATIENCE_S)
         deeds = await self.deeds()
@@ -230,13 +237,14 @@ class Show:
         return deeds
 
     async def _until_playing(self) -> Watched:
-        """Wait until a new frame came to everybody; all that they saw."""
-        deadline_s = time.monotonic() + PATIENCE_S
+        """Wait until a new frame came to everybody, and what was lost has come again; all that they saw."""
+        deadline_s, repaired_s = time.monotonic() + PATIENCE_S, time.monotonic() + REPAIR_S
         await self._watched()
         while True:
             await asyncio.sleep(0.5)
             seen = await self._watched()
-            if seen.playing == self.plan.video or time.monotonic() > deadline_s or self.run.stopping.is_set():
+            whole = seen.playing == self.plan.video and not (seen.lost and time.monotonic() < repaired_s)
+            if whole or time.monotonic() > deadline_s or self.run.stopping.is_set():
                 return seen
 
     async def _watched(self) -> Watched:
@@ -258,13 +266,7 @@ class Show:
     async def _leave(self) -> int:
         """All leave the room; how many are counted once nobody is there."""
         self.room.drop()
-        counted = -1
-        for _ in range(50):
-            counted = (await persist(lambda: self.host.stream(self.stream_id)))["viewers"]
-            if counted == 0:
-                break
-            await asyncio.sleep(0.2)
-        return counted
+        return await show_books.viewers(self.host, self.stream_id, 0)
 
     def _figures(self, evidence: Evidence) -> None:
         run, deeds, seen = self.run, evidence.deeds, evidence.watched

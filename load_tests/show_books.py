@@ -17,6 +17,8 @@ from load_tests.target import Target
 
 #: how long a question to the server may take in all, with its repetitions
 PERSISTENCE_S = 60.0
+#: counts of viewers are told once a second, and those of a dead worker count for three
+SETTLE_S = 10.0
 #: people asked again at the same time
 AT_ONCE = 50
 
@@ -66,6 +68,16 @@ async def found(
 
         await asyncio.gather(*(again(*one) for one in sorted(asked)))
     return orders
+
+
+async def viewers(host: Client, stream_id: str, wanted: int) -> int:
+    """How many a stream says are watching, once that is right; or after some seconds of patience."""
+    deadline_s = time.monotonic() + SETTLE_S
+    while True:
+        counted: int = (await persist(lambda: host.stream(stream_id)))["viewers"]
+        if counted == wanted or time.monotonic() > deadline_s:
+            return counted
+        await asyncio.sleep(0.2)
 
 
 async def relay_dropped(host: Client, stream_id: str) -> str:

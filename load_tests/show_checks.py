@@ -67,12 +67,14 @@ def media(evidence: Evidence) -> list[Check]:
     seen, plan = evidence.watched, evidence.plan
     if not plan.video:
         return []
-    whole = seen.lost == seen.duplicates == seen.frames_incomplete == 0 and seen.frames > 0
-    counts = f"{seen.packets:,} packets, {seen.duplicates} twice, {seen.lost:,} lost"
-    if seen.lost:
-        counts += f" ({seen.dropped_here:,} of them in the viewers' own buffers, {evidence.relay_dropped})"
+    whole = seen.lost == seen.duplicates == 0 and seen.frames > 0
+    # Without a loss nothing may be torn; a repaired frame was incomplete when its last packet came.
+    torn = seen.frames_incomplete > 0 and not seen.repaired
+    counts = f"{seen.packets:,} packets, {seen.duplicates} twice, {seen.lost:,} lost, {seen.repaired:,} repaired"
+    if seen.lost or seen.repaired:
+        counts += f" ({seen.dropped_here:,} dropped in the viewers' own buffers, {evidence.relay_dropped})"
     return [
-        Check("the picture's sequence is whole", whole, f"{counts}, {seen.frames_incomplete:,} frames incomplete"),
+        Check("the picture's sequence is whole", whole and not torn, counts),
         Check("every packet is authentic", seen.unauthentic == 0, f"{seen.unauthentic} are not"),
         back(evidence),
     ]

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 
 from load_tests.processes import Generator
+from load_tests.show_viewer import RepairingViewer
 from load_tests.viewers_check import percentile
-from load_tests.viewers_peers import LoadViewer
 from load_tests.whep_peer import Shared
 
 #: a viewer without a packet for this long joins anew
@@ -57,7 +57,9 @@ class Watched:
     playing: int = 0
     packets: int = 0
     lost: int = 0
-    #: of these, thrown away by the kernel because this process did not read in time: the load's fault, not the server's
+    #: came when they were asked for again
+    repaired: int = 0
+    #: thrown away by the kernel because this process did not read in time: the load's fault, not the server's
     dropped_here: int = 0
     duplicates: int = 0
     unauthentic: int = 0
@@ -80,7 +82,7 @@ class Screen:
 
     def __init__(self, shared: Shared, index: int, token: str) -> None:
         self.token = token
-        self.viewer = LoadViewer(shared, index)
+        self.viewer = RepairingViewer(shared, index)
         self._shared, self._index = shared, index
         self._packets, self._changed_s = 0, 0.0
         self._frames = self._dropped = 0
@@ -107,12 +109,12 @@ class Screen:
         self.past.add(self._seen())
         self.past.rejoins += 1
         self.viewer.peer.close()
-        self.viewer = LoadViewer(self._shared, self._index)
+        self.viewer = RepairingViewer(self._shared, self._index)
         self._packets = self._frames = self._dropped = 0
 
     def restart(self) -> None:
         """Count from here."""
-        self.viewer.video.restart()
+        self.viewer.restart()
         self.past, self._frames, self._dropped = Watched(), 0, dropped(self.viewer.peer.sock)
 
     def _seen(self) -> Watched:
@@ -121,6 +123,7 @@ class Screen:
         return Watched(
             packets=video.packets,
             lost=video.lost,
+            repaired=viewer.repaired,
             dropped_here=max(0, dropped(viewer.peer.sock) - self._dropped),
             duplicates=video.duplicates,
             unauthentic=viewer.peer.unauthentic,
@@ -201,6 +204,7 @@ class Audience:
                     self._spawn(self._join(screen, self._generator.random.uniform(0, AGAIN_S)))
                 elif screen.viewer.peer.context is not None:
                     screen.viewer.report()
+                    screen.viewer.ask_again()
                     if turn // TURNS % 3 == index // TURNS % 3:
                         screen.viewer.peer.check()
 

@@ -68,6 +68,13 @@ class MediaCheck:
         """Packets that never came."""
         return 0 if self.highest is None else max(0, self.highest - self._base + 1 - self.packets)
 
+    def missing(self, most: int) -> list[int]:
+        """Extended numbers of what has not come, of the newest packets, oldest first; at most so many."""
+        if self.highest is None or not self.lost:
+            return []
+        first = max(self._base, self.highest - _WINDOW + 1)
+        return [each for each in range(first, self.highest) if each not in self._seen][:most]
+
     def restart(self) -> None:
         """Count from here: what is measured begins now."""
         self.packets = self.duplicates = self.frames = self.frames_incomplete = 0

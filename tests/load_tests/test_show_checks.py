@@ -21,6 +21,10 @@ from load_tests.rooms_tally import Tally
 from load_tests.show_checks import Evidence, judge
 from load_tests.show_media import Watched
 from load_tests.show_plan import ShowPlan, in_the_room, purchases
+from load_tests.show_viewer import RepairingViewer
+from load_tests.whep_peer import RTX, VP8, Shared
+from streams import rtcp
+from streams.rtp import FIXED
 
 PLAN = ShowPlan(video=2, chat=3, pace=Pace.constant(1), buyers=3, units=2)
 FAULTS = [Fault(1.0, "kill-worker")]
@@ -137,6 +141,37 @@ def test_memory_that_grows_is_not_flat() -> None:
 def test_a_soak_needs_sales_and_all_of_them_right(sales: int, broken: list[str]) -> None:
     names = {check.name for check in soak.judge_soak(whole(), sales, broken) if not check.passed}
     assert names == {"every sale's history is right"}
+
+
+def test_a_frame_may_be_torn_only_where_it_had_to_be_repaired() -> None:
+    torn = replace(whole().watched, frames_incomplete=1)
+    assert "the picture's sequence is whole" in failed(replace(whole(), watched=torn))
+    assert failed(replace(whole(), watched=replace(torn, repaired=2))) == set()
+
+
+async def test_a_viewer_asks_for_what_it_lost_and_takes_it_once() -> None:
+    shared = Shared()
+    viewer, sent = RepairingViewer(shared, 1), list[bytes]()
+    viewer.peer.send_rtcp = sent.append  # type: ignore[assignment,method-assign]
+
+    def arrive(payload_type: int, sequence: int, payload: bytes) -> None:
+        packet = FIXED.pack(0x80, payload_type, sequence, 0, 7) + payload
+        shared.receive.view[: len(packet)] = packet
+        viewer._rtp(len(packet))
+
+    try:
+        for sequence in (10, 11, 14):
+            arrive(VP8, sequence, bytes(20))
+        viewer.ask_again()
+        [nack] = [message for message in rtcp.parse(sent[0]) if isinstance(message, rtcp.Nack)]
+        assert list(nack.sequences) == [12, 13]
+        for original in (12, 12, 13, 99):
+            arrive(RTX, 500, original.to_bytes(2, "big") + bytes(20))
+        assert (viewer.video.lost, viewer.video.duplicates, viewer.repaired) == (0, 0, 2)
+        viewer.ask_again()
+        assert len(sent) == 1, "nothing is missing any more"
+    finally:
+        viewer.peer.close()
 
 
 def test_a_seed_gives_the_same_buyers_again_and_most_come_at_once() -> None:

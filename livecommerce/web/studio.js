@@ -128,7 +128,7 @@ class StudioPage {
     this.chat.follow(store, api);
     this.rules.follow(store, staff);
     this.questions.follow(staff);
-    this.poll.follow(store, staff);
+    this.poll.follow(store);
     for (const part of [this.products, this.composer, this.codes, this.orders, this.insights]) part.follow(store, api);
     this.board.follow(store, api, staff);
     const channel = new BroadcastChannel(`livecommerce.studio.${stream.id}`);

@@ -27,18 +27,15 @@ from livecommerce.books import embedded_url
 from livecommerce.scripting import ScriptRunner
 from livecommerce.series import MOST_BUCKETS, WIDTH_MS
 from tests.api import Api, Person
+from tests.browser.camera import write_camera
 from tests.browser.chromium import chromium
+from tests.browser.stage import GOODS, Stage, eur
 from tests.running import running_server
 
 SCREENS = Path(__file__).parents[2] / "docs/screens"
 SIZES = {"desktop": (1280, 800), "tablet": (1024, 768), "phone": (390, 844)}
 PATIENCE_MS = 60_000
 NAMES = ("Ada", "Bram", "Chloé", "Dirk", "Eva", "Finn", "Gül", "Hugo", "Inès", "Joris", "Kim", "Lotte")
-GOODS = (
-    ("mug", "Blue mug", 1250, 1800, "Thrown by hand, glazed in cobalt."),
-    ("bag", "Canvas bag", 1900, 2400, "Strong enough for a week of shopping."),
-    ("lamp", "Desk lamp", 4900, 6500, "Warm light, brass arm."),
-)
 TALK = (
     "good evening!",
     "is the glaze food safe?",
@@ -51,54 +48,7 @@ SETTLED_S = 14
 BROKEN = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); };"
 
 
-class Show:
-    """A running show: who hosts it, and how to change it."""
-
-    def __init__(self, api: Api, host: Person, stream_id: str) -> None:
-        self.api, self.host, self.stream_id = api, host, stream_id
-        self.path = f"/api/v1/streams/{stream_id}"
-
-    async def ask(self, method: str, rest: str, body: Any = None) -> Any:
-        """A request of the host's."""
-        answer = await self.api.call(method, f"{self.path}/{rest}", self.host, body)
-        assert answer.status < 300, answer
-        return answer.body
-
-    async def fill_showcase(self) -> None:
-        """The products, one of them pinned."""
-        for name, title, price, before, words in GOODS:
-            money = {"price": eur(price), "compare_at": eur(before)}
-            spec = {"title": title, "description": words, "image_url": f"/assets/demo/{name}.svg", **money}
-            await self.ask("PUT", f"products/{name}", spec)
-        await self.ask("POST", "products/mug/pin")
-
-    async def deal(self, title: str, amount: int, **changes: Any) -> str:
-        """A deal; its id."""
-        spec = {
-            "title": title,
-            "price": eur(amount),
-            "stock": 20,
-            "per_buyer_limit": 2,
-            "duration_s": 120,
-            "hold_s": 90,
-        }
-        return str((await self.ask("POST", "deals", spec | changes))["id"])
-
-    async def sell(self, deal_id: str, *names: str, pay: bool = True) -> None:
-        """Each of these buys one."""
-        for name in names:
-            person = await self.api.guest(name)
-            order = await self.api.claim(person, self.stream_id, deal_id)
-            if pay:
-                path = f"/api/v1/orders/{order.body['id']}/pay"
-                await self.api.call("POST", path, person, {"payment_token": "pm_ok"})
-
-
-def eur(amount: int) -> dict[str, Any]:
-    return {"amount": amount, "currency": "EUR"}
-
-
-async def write_past(redis: Redis, show: Show) -> None:
+async def write_past(redis: Redis, show: Stage) -> None:
     """Half an hour: viewers come in waves, three deals, their orders in the journal."""
     now_ms, chance = int(time.time() * 1000), random.Random(7)
     buckets = []
@@ -113,10 +63,16 @@ async def write_past(redis: Redis, show: Show) -> None:
     await ScriptRunner(redis)(ADD, names, [WIDTH_MS, MOST_BUCKETS, KEPT_S, msgspec.json.encode(told)])
     for (_, title, price, _, _), ago in zip(GOODS, (1500, 900, 330), strict=True):
         opened_ms = now_ms - ago * 1000
-        deal_id = await show.deal(title, price * 7 // 10, opens_at_ms=opened_ms, stock=40)
+        deal_id = await plan(show, title, price * 7 // 10, opens_at_ms=opened_ms, stock=40)
         for number in range(34):
             at_ms = opened_ms + int(120_000 * chance.random() ** 2)
             await write_order(redis, show.stream_id, deal_id, title, price * 7 // 10, number, at_ms)
+
+
+async def plan(show: Stage, title: str, amount: int, **changes: Any) -> str:
+    """A deal that opens by the clock; its id."""
+    terms = {"stock": 20, "per_buyer_limit": 2, "duration_s": 120, "hold_s": 90}
+    return str((await show.ask("POST", "deals", {"title": title, "price": eur(amount)} | terms | changes))["id"])
 
 
 async def write_order(redis: Redis, stream: str, deal: str, title: str, amount: int, number: int, at_ms: int) -> None:
@@ -185,41 +141,16 @@ async def turn(page: Page, name: str, then: Callable[[], Awaitable[Any]] | None 
         await then()
 
 
-async def speak(show: Show, name: str, *commands: dict[str, Any]) -> list[dict[str, Any]]:
-    """Join as a new guest, send commands one after the other; their answers."""
-    url = f"{show.api.url.replace('http', 'ws', 1)}/ws/{show.stream_id}"
-    person = await show.api.guest(name)
-    answers: list[dict[str, Any]] = []
-    async with show.api.http.ws_connect(url, protocols=("livecommerce.v1.json",)) as socket:
-        for number, command in enumerate(({"do": "join", "token": person.token}, *commands)):
-            await socket.send_json({"id": number, **command})
-            while len(answers) <= number:
-                frame = await socket.receive_json()
-                answers += [m for m in (frame if isinstance(frame, list) else [frame]) if m.get("re") == number]
-    return answers[1:]
-
-
-async def audience(show: Show, page: Page) -> None:
-    """Viewers who talk, some of them with a question."""
+async def audience(show: Stage, page: Page) -> None:
+    """Viewers who talk; what ends with a question mark the host takes up."""
     for name, text in zip(NAMES, TALK, strict=False):
-        [said] = await speak(show, name, {"do": "chat.send", "text": text})
-        if "?" in text:
-            await page.locator(f"[data-testid=chat-line][data-id={said['ok']['id']}]").wait_for(state="attached")
-            await mark(show, said["ok"]["id"])
+        message_id = await show.says(name, text)
+        if text.endswith("?"):
+            await show.do(show.host, "question.ask", message_id=message_id)
     await page.get_by_test_id("chat-line").nth(len(TALK) - 1).wait_for(state="attached")
 
 
-async def mark(show: Show, message_id: str) -> None:
-    """The host takes a line up as a question."""
-    url = f"{show.api.url.replace('http', 'ws', 1)}/ws/{show.stream_id}"
-    async with show.api.http.ws_connect(url, protocols=("livecommerce.v1.json",)) as socket:
-        await socket.send_json({"id": 1, "do": "join", "token": show.host.token})
-        await socket.send_json({"id": 2, "do": "question.ask", "message_id": message_id})
-        while '"re":2' not in await socket.receive_str():
-            pass
-
-
-async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url: str, redis: Redis) -> None:
+async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Stage]], url: str, redis: Redis) -> None:
     """The desk from before the show to its end."""
     page = await window(browser, "desktop")
     await enter(page, url)
@@ -233,14 +164,13 @@ async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url
     await audience(show, page)
     await asyncio.sleep(SETTLED_S)
     soon = int(time.time() * 1000) + 45_000
-    await show.deal("Desk lamp", 3900, opens_at_ms=soon)
-    running = await show.deal("Blue mug", 850, product_id="mug")
-    await show.ask("POST", f"deals/{running}/open")
-    await show.sell(running, *NAMES[:9])
-    await show.sell(running, *NAMES[9:11], pay=False)
+    await plan(show, "Desk lamp", 3900, opens_at_ms=soon)
+    running = await show.deal(stock=20)
+    await show.buys(running, *NAMES[:9])
+    await show.buys(running, *NAMES[9:11], pay=False)
     await asyncio.sleep(2)
-    await take(page, "live")
-    await show.sell(running, *NAMES[:8])
+    await take(page, "desktop")
+    await show.buys(running, *NAMES[:8])
     await page.get_by_test_id("low-stock").wait_for()
     await take(page, "low-stock")
     for part in ("products", "orders", "insights"):
@@ -265,7 +195,7 @@ async def desk(browser: Browser, show_of: Callable[[Page], Awaitable[Show]], url
     await page.context.close()
 
 
-async def room_parts(page: Page, show: Show) -> None:
+async def room_parts(page: Page, show: Stage) -> None:
     """Questions, a poll with votes, the room's rules."""
     await turn(page, "questions")
     await take(page, "questions")
@@ -278,7 +208,8 @@ async def room_parts(page: Page, show: Show) -> None:
     await page.get_by_test_id("poll-open").click()
     poll = await page.get_by_test_id("poll-result").get_attribute("data-id")
     for number, name in enumerate(NAMES[:9]):
-        await speak(show, name, {"do": "poll.vote", "poll_id": poll, "answer": (0, 0, 1, 0, 2, 0, 1, 2, 0)[number]})
+        person = await show.person(name)
+        await show.do(person, "poll.vote", poll_id=poll, answer=(0, 0, 1, 0, 2, 0, 1, 2, 0)[number])
     await page.get_by_test_id("poll-votes").filter(has_text="9").wait_for()
     await take(page, "poll")
     await turn(page, "rules")
@@ -304,7 +235,7 @@ async def small(browser: Browser, page: Page, url: str) -> None:
         for part in parts:
             await turn(other, part)
             await asyncio.sleep(0.8)
-            await take(other, f"{size}-{part}")
+            await take(other, size if part == "deals" else f"{size}-{part}")
         await other.context.close()
 
 
@@ -322,12 +253,12 @@ async def main() -> None:
     """Take them all."""
     with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as server:
         redis = Redis.from_url(embedded_url(Path(folder) / "data"))
-        async with chromium() as browser, Api(server.url) as api:
+        async with chromium(write_camera(Path(folder))) as browser, Api(server.url) as api:
 
-            async def show_of(page: Page) -> Show:
+            async def show_of(page: Page) -> Stage:
                 saved = await page.evaluate("() => JSON.parse(localStorage.getItem('livecommerce.host'))")
                 link = await page.get_by_test_id("watch-link").get_attribute("href") or ""
-                return Show(api, Person(saved["token"], saved["user"]["id"], "Hanna"), link.rsplit("/", 1)[-1])
+                return Stage(api, Person(saved["token"], saved["user"]["id"], "Hanna"), link.rsplit("/", 1)[-1])
 
             await desk(browser, show_of, server.url, redis)
             await refused(browser, server.url)

@@ -1,8 +1,8 @@
 /**
- * What hosts and moderators are told beside the show: open questions, the poll, blocked words, moderators, bans,
+ * What hosts and moderators are told beside the show: open questions, blocked words, moderators, bans,
  * low stock, and the names of who spoke. No DOM.
  *
- * Events: questions, poll, words, moderators, bans, low-stock {dealId, left}.
+ * Events: questions, words, moderators, bans, low-stock {dealId, left}.
  */
 const MAX_NAMES = 2_000;
 const JOURNAL_STEPS = 500;
@@ -12,8 +12,6 @@ export class Staff extends EventTarget {
     super();
     this.store = store;
     this.questions = [];
-    /** The newest poll, open or closed; null while there was none. */
-    this.poll = null;
     this.words = [];
     this.moderators = new Set();
     /** Bans that hold, newest first: {userId, untilMs|null}. */
@@ -37,9 +35,8 @@ export class Staff extends EventTarget {
     this.questions = chat?.questions ?? [];
     this.words = chat?.words ?? [];
     this.moderators = new Set(chat?.moderators);
-    if (chat?.poll || this.poll?.state === "open") this.poll = chat?.poll ?? null;
     for (const message of this.questions) this.#name(message.user);
-    for (const topic of ["questions", "poll", "words", "moderators"]) this.tell(topic);
+    for (const topic of ["questions", "words", "moderators"]) this.tell(topic);
   }
 
   #name({ id, name }) {
@@ -57,11 +54,6 @@ export class Staff extends EventTarget {
     this.questions = questions;
     for (const message of questions) this.#name(message.user);
     this.tell("questions");
-  }
-
-  takePoll(poll) {
-    this.poll = poll;
-    this.tell("poll");
   }
 
   takeWords(words) {
@@ -99,11 +91,5 @@ export class Staff extends EventTarget {
 
 const HANDLERS = {
   "question.queue": (staff, data) => staff.takeQuestions(data.questions),
-  "poll.opened": (staff, data, { replayed }) => replayed || staff.takePoll(data.poll),
-  // one that closed before we came is still worth its result, unless another is open
-  "poll.closed": (staff, data, { replayed }) => (replayed && staff.poll?.state === "open") || staff.takePoll(data.poll),
-  "poll.counts": (staff, data) => {
-    if (staff.poll?.id === data.poll_id) staff.takePoll({ ...staff.poll, counts: data.counts, votes: data.votes });
-  },
   "deal.low_stock": (staff, data) => staff.tell("low-stock", { dealId: data.deal_id, left: data.left }),
 };

@@ -30,9 +30,9 @@ class PollDesk extends HTMLElement {
     show(this.result, false);
   }
 
-  follow(store, staff) {
-    Object.assign(this, { store, staff });
-    staff.addEventListener("poll", () => this.#draw());
+  follow(store) {
+    this.store = store;
+    store.addEventListener("poll", () => this.#draw());
   }
 
   #addAnswer(focus = false) {
@@ -44,7 +44,7 @@ class PollDesk extends HTMLElement {
   }
 
   #draw() {
-    const { poll } = this.staff;
+    const { poll } = this.store;
     const open = poll?.state === "open";
     show(this.result, poll !== null);
     show(this.form, !open);
@@ -79,8 +79,8 @@ class PollDesk extends HTMLElement {
     event.preventDefault();
     return this.#doing(async () => {
       const answers = [...this.answers.children].map((input) => input.value.trim()).filter(Boolean);
-      const { poll } = await this.staff.room.call("poll.open", { question: this.question.value.trim(), answers, seconds: Number(this.time.value) });
-      this.staff.takePoll(poll);
+      const { poll } = await this.store.room.call("poll.open", { question: this.question.value.trim(), answers, seconds: Number(this.time.value) });
+      this.store.takePoll(poll);
       this.question.value = "";
       this.answers.replaceChildren();
       for (let i = 0; i < LEAST_ANSWERS; i += 1) this.#addAnswer();
@@ -88,7 +88,7 @@ class PollDesk extends HTMLElement {
   }
 
   #close(id) {
-    return this.#doing(async () => this.staff.takePoll((await this.staff.room.call("poll.close", { poll_id: id })).poll));
+    return this.#doing(async () => this.store.takePoll((await this.store.room.call("poll.close", { poll_id: id })).poll));
   }
 
   async #doing(act) {

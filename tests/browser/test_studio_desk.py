@@ -1,28 +1,15 @@
-"""What a host does at the desk, flow by flow: tools, products, deals, orders, figures, the room, the keyboard, axe."""
+"""What a host does at the desk, flow by flow: tools, products, deals, prices, orders, figures, the keyboard."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.api import Api, Person
-from tests.browser.pages import (
-    DESK,
-    PATIENCE_MS,
-    PHONE,
-    hears,
-    joined,
-    open_page,
-    open_watch,
-    says,
-    sign_in_to_studio,
-    until,
-    who_is,
-)
+from tests.api import Api
+from tests.browser.desk import buy, show_products, studio, titles
+from tests.browser.pages import PATIENCE_MS, joined, until
 from tests.running import RunningServer, running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -38,37 +25,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 async def api(server: RunningServer) -> AsyncIterator[Api]:
     async with Api(server.url) as client:
         yield client
-
-
-async def host_of(page: Page) -> Person:
-    """The guest that a studio page has signed in as."""
-    saved = await page.evaluate("() => JSON.parse(localStorage.getItem('livecommerce.host'))")
-    return Person(saved["token"], saved["user"]["id"], saved["user"]["name"])
-
-
-async def studio(browser: Browser, url: str, size: tuple[int, int] = DESK) -> tuple[Page, str, Person]:
-    """A host at the desk of a new show: the page, the show, the host."""
-    page = await open_page(browser, f"{url}/studio", size)
-    stream_id = await sign_in_to_studio(page)
-    return page, stream_id, await host_of(page)
-
-
-async def show_products(api: Api, host: Person, stream_id: str, *titles: str) -> None:
-    for title in titles:
-        spec = {"title": title, "price": {"amount": 1000, "currency": "EUR"}, "image_url": "/assets/demo/mug.svg"}
-        answer = await api.call("PUT", f"/api/v1/streams/{stream_id}/products/{title.lower()}", host, spec)
-        assert answer.status == 200, answer
-
-
-async def buy(api: Api, stream_id: str, deal_id: str, name: str) -> None:
-    person = await api.guest(name)
-    order = await api.claim(person, stream_id, deal_id)
-    paid = await api.call("POST", f"/api/v1/orders/{order.body['id']}/pay", person, {"payment_token": "pm_ok"})
-    assert paid.status == 200, paid
-
-
-def titles(page: Page) -> Locator:
-    return page.get_by_test_id("product-item").locator("strong")
 
 
 async def test_the_tools_beside_the_picture(browser: Browser, server: RunningServer) -> None:
@@ -251,82 +207,6 @@ async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, ap
     await expect(page.get_by_test_id("code")).to_have_count(0)
 
 
-async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api) -> None:
-    """A question answered, a poll with live votes, a word blocked, a moderator made, a ban undone."""
-    page, stream_id, _ = await studio(browser, server.url)
-    viewer = await open_watch(browser, server.url, stream_id)
-    ann = await who_is(viewer)
-    await says(viewer, "does it ship to Ghent?")
-    await hears(page, "does it ship to Ghent?")
-    message = await page.get_by_test_id("chat-line").get_attribute("data-id")
-    asked = await command(page, "question.ask", message_id=message)
-    assert asked["offset"] > 0
-    await expect(page.get_by_test_id("question-count")).to_have_text("1")
-    await page.get_by_test_id("part-questions").click()
-    await expect(page.get_by_test_id("question")).to_contain_text("ship to Ghent")
-    await page.get_by_test_id("question-answer").click()
-    await expect(page.get_by_test_id("question")).to_have_count(0)
-    await expect(page.get_by_test_id("question-count")).to_be_hidden()
-
-    await page.get_by_test_id("part-poll").click()
-    await page.get_by_test_id("poll-question").fill("Which colour?")
-    for place, answer in enumerate(("Blue", "Red")):
-        await page.get_by_test_id("poll-answer").nth(place).fill(answer)
-    await page.get_by_test_id("poll-open").click()
-    await expect(page.get_by_test_id("poll-result")).to_contain_text("Which colour?")
-    await command(
-        page, "poll.vote", poll_id=await page.get_by_test_id("poll-result").get_attribute("data-id"), answer=1
-    )
-    await expect(page.get_by_test_id("poll-count")).to_have_text(["0 · 0%", "1 · 100%"])
-    await page.get_by_test_id("poll-close").click()
-    await expect(page.get_by_test_id("poll-result")).to_have_attribute("data-state", "closed")
-    await expect(page.get_by_test_id("poll-open")).to_be_visible()
-
-    await page.get_by_test_id("part-rules").click()
-    await page.get_by_test_id("word-new").fill("rotten")
-    await page.get_by_test_id("word-add").click()
-    await expect(page.get_by_test_id("word")).to_have_text("rotten")
-    await page.get_by_test_id("moderator-new").select_option(ann.id)
-    await page.get_by_test_id("moderator-add").click()
-    await expect(page.get_by_test_id("moderator")).to_contain_text(ann.name)
-    await page.reload()
-    await joined(page)
-    await page.get_by_test_id("part-rules").click()
-    await expect(page.get_by_test_id("word")).to_have_text("rotten")
-    await page.get_by_test_id("moderator-remove").click()
-    await expect(page.get_by_test_id("moderator")).to_have_count(0)
-    await page.get_by_test_id("word").click()
-    await expect(page.get_by_test_id("word")).to_have_count(0)
-    await command(page, "chat.ban", user_id=ann.id, seconds=600)
-    await expect(viewer.get_by_test_id("poster")).to_contain_text("closed this show to you", timeout=PATIENCE_MS)
-    await page.get_by_test_id("part-chat").click()
-    await page.get_by_test_id("part-rules").click()
-    await expect(page.get_by_test_id("ban")).to_contain_text("until")
-    await page.get_by_test_id("unban").click()
-    await expect(page.get_by_test_id("ban")).to_have_count(0)
-    await viewer.reload()
-    await joined(viewer)
-
-
-async def command(page: Page, do: str, **fields: Any) -> Any:
-    """Send a command over a connection of the host's own, as another client of theirs would."""
-    script = """async ([token, url, message]) => new Promise((resolve) => {
-      const socket = new WebSocket(url, "livecommerce.v1.json");
-      socket.onopen = () => socket.send(JSON.stringify({ id: 1, do: "join", token }));
-      socket.onmessage = ({ data }) => {
-        for (const each of [JSON.parse(data)].flat()) {
-          if (each.re === 1) socket.send(JSON.stringify({ id: 2, ...message }));
-          if (each.re === 2) (socket.close(), resolve(each));
-        }
-      };
-    })"""
-    link = await page.get_by_test_id("watch-link").get_attribute("href") or ""
-    url = link.replace("http", "ws", 1).replace("/watch/", "/ws/")
-    answer = await page.evaluate(script, [(await host_of(page)).token, url, {"do": do, **fields}])
-    assert "ok" in answer, answer
-    return answer["ok"]
-
-
 async def test_the_keyboard_and_its_help(browser: Browser, server: RunningServer) -> None:
     """Single keys act unless somebody writes; ? tells them; they can be switched off; tabs follow the arrows."""
     page, _, _ = await studio(browser, server.url)
@@ -350,38 +230,3 @@ async def test_the_keyboard_and_its_help(browser: Browser, server: RunningServer
     await page.keyboard.press("Escape")
     await page.keyboard.press("o")
     await expect(page.get_by_test_id("part-insights")).to_have_attribute("aria-selected", "true")
-
-
-PARTS = ("deals", "products", "orders", "insights", "chat", "questions", "poll", "rules")
-
-
-async def faults(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it stands."""
-    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    results = await Axe().run(page, options=options)
-    return [
-        f"{v['id']}: {node['target']} {node['failureSummary']}"
-        for v in results.response["violations"]
-        for node in v["nodes"]
-    ]
-
-
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-async def test_axe_finds_nothing(browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]) -> None:
-    """WCAG 2.2 AA, as far as a machine can tell: the door, every panel filled, the help."""
-    page = await open_page(browser, f"{server.url}/studio", size)
-    found = {"door": await faults(page)}
-    stream_id = await sign_in_to_studio(page)
-    host = await host_of(page)
-    await show_products(api, host, stream_id, "Mug", "Bag")
-    deal_id = await api.open_deal(host, stream_id)
-    await buy(api, stream_id, deal_id, "Ada")
-    await expect(page.get_by_test_id("order-row")).to_have_count(1)
-    for part in PARTS:
-        phone = size == PHONE and part in ("deals", "products", "orders", "insights", "chat")
-        await page.get_by_test_id(f"{'tab' if phone else 'part'}-{part}").click()
-        found[part] = await faults(page)
-    if size == DESK:
-        await page.get_by_test_id("shortcuts").click()
-        found["help"] = await faults(page)
-    assert {part: wrong for part, wrong in found.items() if wrong} == {}

@@ -14,7 +14,8 @@ from deals.models import Deal
 from deals.reconcile import reconcile, streams
 from deals.service import DealService
 from deals.store import Store
-from tests.deals.helpers import ScriptClock, claim, now_ms, open_deal, tick
+from deals.terms import BundlePart, CodeSpec, ItemSpec
+from tests.deals.helpers import ScriptClock, a_buyer, claim, now_ms, open_deal, tick
 
 
 @pytest.fixture
@@ -100,6 +101,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
         "key 'user-1\\nk'",
     ),
     "an order placed twice": (_repeat_an_entry, "order "),
+    "money nobody paid": (lambda r, d: r.hincrby(_deal(d), "revenue", 5), "revenue"),
 }
 
 
@@ -110,3 +112,29 @@ async def test_every_harm_is_named(name: str, sale: Deal, store: Store, redis: R
     _, differences = await reconcile(store, sale.stream_id)
     assert any(d.what.startswith(what) for d in differences), differences
     assert {d.deal_id for d in differences} == {sale.id}
+
+
+RULE_HARMS: dict[str, tuple[Callable[[Redis, str], Awaitable[object]], str]] = {
+    "a use that nobody made": (lambda r, s: r.hincrby(keys.rules(s), "used:TEN", 1), "uses 'used:TEN'"),
+    "a buyer's use that was lost": (lambda r, s: r.hdel(keys.uses(s), "TEN user-1"), "uses 'TEN user-1'"),
+    "a part that was sold twice": (lambda r, s: r.hincrby(keys.rules(s), "taken:mug", -1), "units taken of item 'mug'"),
+    "a part that vanished": (lambda r, s: r.hincrby(keys.rules(s), "left:mug", -1), "units left of item 'mug'"),
+}
+
+
+@pytest.mark.parametrize("name", [None, *RULE_HARMS])
+async def test_every_harm_to_items_and_codes_is_named(
+    name: str | None, timed: DealService, store: Store, redis: Redis, stream_id: str
+) -> None:
+    for item in ("mug", "tea"):
+        await timed.rules.put_item(stream_id, item, ItemSpec(item, 9))
+    await timed.rules.put_code(stream_id, "TEN", CodeSpec(percent=10))
+    deal = await open_deal(timed, stream_id, bundle=(BundlePart("mug", 1), BundlePart("tea", 2)))
+    for number in (1, 2, 3):
+        order = await timed.claim(stream_id, deal.id, buyer=a_buyer(number), units=1, key="k", code="ten")
+    await timed.cancel_order(order.id, buyer_id="user-3")
+    if name is not None:
+        await RULE_HARMS[name][0](redis, stream_id)
+    _, differences = await reconcile(store, stream_id)
+    found = [difference.what for difference in differences]
+    assert found == [] if name is None else RULE_HARMS[name][1] in found

@@ -17,6 +17,7 @@ CSV = "text/csv"
 COLUMNS = (
     *("entry", "at_ms", "what", "order_id", "deal_id", "title", "buyer_id", "buyer_name", "units"),
     *("unit_amount", "total_amount", "currency", "state", "placed_ms", "held_until_ms", "paid_ms"),
+    *("discount_amount", "shipping_amount", "code"),
 )
 
 
@@ -55,6 +56,8 @@ def rows(entries: Sequence[JournalEntry]) -> bytes:
                 *(_cell(order.buyer.id), _cell(order.buyer.name), order.units),
                 *(order.unit_price.amount, order.total.amount, order.total.currency, order.state.value),
                 *(order.placed_ms, order.held_until_ms, "" if order.paid_ms is None else order.paid_ms),
+                *("" if money is None else money.amount for money in (order.discount, order.shipping)),
+                _cell(order.code or ""),
             ]
         )
     return text.getvalue().encode()

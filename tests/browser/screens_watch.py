@@ -47,7 +47,7 @@ async def viewers(browser: Browser, url: str) -> dict[str, Page]:
 
 async def take_all(pages: dict[str, Page], take: Take, state: str) -> None:
     for size, page in pages.items():
-        await take(page, f"watch-{size}-{state}")
+        await take(page, f"watch-{size}-{state}".removesuffix("-deal"))
 
 
 async def talk(stage: Stage, pages: dict[str, Page]) -> None:

@@ -1,0 +1,298 @@
+"""What viewers do beside watching: answer, ask, vote, choose units, look at goods and orders; axe on every state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.api import Api
+from tests.browser.pages import DESK, PATIENCE_MS, PHONE, hears, line, open_page, open_watch, says, told, until, who_is
+from tests.browser.stage import Stage, eur
+from tests.running import RunningServer, running_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+#: the whole of /watch without media, over the network (CONTRIBUTING: a phone on a slow line)
+MOST_BYTES = 120_000
+#: what a page may move by itself, as Core Web Vitals count it: "good" is below 0.1
+MOST_SHIFT = 0.02
+
+SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+#: animations that end have ended
+SETTLED = """() => Promise.allSettled(
+  document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().iterations !== Infinity)
+    .map((each) => each.finished)
+)"""
+#: counts what moved without anybody's doing, from the first paint on
+SHIFTS = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("watch")) as running:
+        yield running
+
+
+@pytest.fixture
+async def api(server: RunningServer) -> AsyncIterator[Api]:
+    async with Api(server.url) as client:
+        yield client
+
+
+async def faults(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page as it stands."""
+    # a card that is just fading in has less contrast than it will have
+    await page.evaluate(SETTLED)
+    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    results = await Axe().run(page, options=options)
+    return [
+        f"{v['id']}: {node['target']} {node['failureSummary']}"
+        for v in results.response["violations"]
+        for node in v["nodes"]
+    ]
+
+
+@SIZES
+async def test_talking(browser: Browser, api: Api, size: tuple[int, int]) -> None:
+    """Answer a line, be named, ask a question and see it answered; a deleted line leaves no quote behind."""
+    stage = await Stage.set(api)
+    page = await open_watch(browser, api.url, stage.stream_id, size)
+    me = await who_is(page)
+    spoken = await stage.says("Ada", "does it come in blue?")
+    await hears(page, "does it come in blue?")
+    await act_on(page, "does it come in blue?", "chat-reply")
+    await expect(page.get_by_test_id("chat-replying")).to_contain_text("Ada")
+    await says(page, "I hope so")
+    answer = line(page, "I hope so")
+    await expect(answer.get_by_test_id("chat-quote")).to_contain_text("Ada: does it come in blue?", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("chat-replying")).to_be_hidden()
+
+    await stage.says("Bram", f"@{me.name} it does")
+    await expect(line(page, "it does")).to_have_class(re.compile("for-me"), timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("chat-aside")).to_contain_text("Bram")
+
+    await page.get_by_test_id("chat-asking").click()
+    await says(page, "how much do they hold?")
+    mark = line(page, "how much").get_by_test_id("chat-question")
+    await expect(mark).to_have_text("Question", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("chat-asking")).to_have_attribute("aria-pressed", "false")
+    question = await line(page, "how much").get_attribute("data-id")
+    await stage.do(stage.host, "question.answer", message_id=question)
+    await expect(mark).to_have_text("Answered", timeout=PATIENCE_MS)
+    assert await faults(page) == []
+
+    await stage.do(stage.host, "chat.delete", message_id=spoken)
+    await expect(answer.get_by_test_id("chat-quote")).to_have_text("an earlier message", timeout=PATIENCE_MS)
+    await page.context.close()
+
+
+async def act_on(page: Page, text: str, action: str) -> None:
+    """One tap on a line where there is a finger, a hover where there is a mouse, then the action."""
+    found = line(page, text)
+    if await page.evaluate("matchMedia('(hover: hover)').matches"):
+        await found.hover()
+    else:
+        await found.locator(".line-text").tap()
+    await found.get_by_test_id(action).click()
+
+
+async def test_a_moderator_acts_from_a_line(browser: Browser, api: Api) -> None:
+    """Appointed by the host in one click; time out, clear and question marks in one click each; no viewer has them."""
+    stage = await Stage.set(api)
+    page = await open_watch(browser, api.url, stage.stream_id, DESK)
+    desk = await open_page(browser, f"{stage.url}#token={stage.host.token}", DESK)
+    await says(page, "may I help?")
+    await hears(desk, "may I help?")
+    await line(page, "may I help?").hover()
+    for staff in ("chat-delete", "chat-timeout", "chat-ban", "chat-appoint"):
+        await expect(page.get_by_test_id(staff)).to_have_count(0)
+    await act_on(desk, "may I help?", "chat-appoint")
+    await expect(desk.get_by_test_id("chat-aside")).to_contain_text("moderator now")
+
+    await page.reload()
+    for text in ("buy gold at example dot com", "gold! gold!"):
+        await stage.says("Spammer", text)
+        await hears(page, text)
+    await act_on(page, "gold! gold!", "chat-timeout")
+    await act_on(page, "buy gold", "chat-clear")
+    await expect(line(page, "gold")).to_have_count(0, timeout=PATIENCE_MS)
+    journal = await stage.do(stage.host, "moderation.journal")
+    assert {step["action"] for step in journal["items"]} >= {"ban", "clear_user"}
+    await page.context.close()
+    await desk.context.close()
+
+
+@SIZES
+async def test_voting(browser: Browser, api: Api, size: tuple[int, int]) -> None:
+    """One vote, counted live, remembered over a reload; the deal's countdown stays in sight; then the result."""
+    stage = await Stage.set(api)
+    page = await open_watch(browser, api.url, stage.stream_id, size)
+    await stage.fill_showcase()
+    await stage.deal()
+    asked = {"question": "Which colour?", "answers": ["Cobalt", "Moss"], "seconds": 60}
+    poll = (await stage.do(stage.host, "poll.open", **asked))["poll"]
+    await page.get_by_test_id("poll-choice").filter(has_text="Moss").click()
+    await expect(page.get_by_test_id("poll-votes")).to_have_text("1 vote", timeout=PATIENCE_MS)
+    await stage.do(await stage.person("Ada"), "poll.vote", poll_id=poll["id"], answer=0)
+    await expect(page.get_by_test_id("poll-votes")).to_have_text("2 votes", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("deal-countdown")).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_test_id("deal-buy")).to_be_in_viewport(ratio=1)
+    assert await faults(page) == []
+    await page.reload()
+    chosen = page.get_by_test_id("poll-choice").filter(has_text="Moss")
+    await expect(chosen).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
+    await expect(chosen).to_be_disabled()
+    await stage.do(stage.host, "poll.close", poll_id=poll["id"])
+    await expect(page.get_by_test_id("poll-card")).to_have_attribute("data-state", "closed", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("announcer")).to_contain_text("The poll is over")
+    await page.context.close()
+
+
+@SIZES
+async def test_shopping(browser: Browser, api: Api, size: tuple[int, int]) -> None:
+    """A product's sheet, two units in one tap, labelled countdowns, the receipt, orders, money back; axe clean."""
+    stage = await Stage.set(api)
+    await stage.fill_showcase()
+    page = await open_watch(browser, api.url, stage.stream_id, size)
+    found = {"before": await faults(page)}
+    await page.get_by_test_id("product-card").click()
+    sheet = page.get_by_test_id("product-sheet")
+    await expect(sheet).to_contain_text("glazed in cobalt")
+    await expect(sheet).to_contain_text("€18.00")
+    await page.get_by_test_id("sheet-item").filter(has_text="Desk lamp").click()
+    await expect(sheet).to_contain_text("a switch that clicks")
+    found["sheet"] = await faults(page)
+    await page.keyboard.press("Escape")
+    await expect(sheet).to_be_hidden()
+
+    deal_id = await stage.deal(stock=4)
+    await page.get_by_test_id("units-more").click()
+    await expect(page.get_by_test_id("deal-buy")).to_have_text("Buy 2 · €17.00")
+    found["open"] = await faults(page)
+    await page.get_by_test_id("deal-buy").click()
+    await expect(page.get_by_test_id("hold-countdown")).to_contain_text("Pay within")
+    await expect(page.get_by_test_id("deal-countdown")).to_contain_text("Deal ends")
+    found["held"] = await faults(page)
+    await page.get_by_test_id("order-pay").click()
+    await expect(page.get_by_test_id("order-receipt")).to_contain_text("€17.00")
+    found["receipt"] = await faults(page)
+    await page.get_by_test_id("receipt-done").click()
+    await stage.buys(deal_id, "Ada", "Bram", pay=False)
+    await expect(page.get_by_test_id("deal-card")).to_have_attribute("data-state", "sold_out", timeout=PATIENCE_MS)
+    found["sold out"] = await faults(page)
+
+    await page.get_by_test_id("my-orders").click()
+    await expect(page.get_by_test_id("my-order")).to_have_count(1)
+    await expect(page.get_by_test_id("my-order-state")).to_have_text("paid")
+    await page.get_by_test_id("my-order").locator("summary").click()
+    found["orders"] = await faults(page)
+    (order,) = (await api.call("GET", "/api/v1/orders", await who_is(page))).body["items"]
+    refunded = await api.call("POST", f"/api/v1/orders/{order['id']}/refund", stage.host)
+    assert refunded.status == 200, refunded
+    await expect(page.get_by_test_id("my-order-state")).to_have_text(re.compile("refund"), timeout=PATIENCE_MS)
+    await page.get_by_test_id("my-orders-close").click()
+    await expect(page.get_by_test_id("order-refusal")).to_contain_text(re.compile("on its way back|paid back"))
+
+    assert (await api.call("DELETE", f"/api/v1/streams/{stage.stream_id}", stage.host)).status < 300
+    await expect(page.get_by_test_id("end-product")).to_have_count(3, timeout=PATIENCE_MS)
+    found["ended"] = await faults(page)
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
+    await page.context.close()
+
+
+@SIZES
+async def test_home_shows_what_is_sold(browser: Browser, api: Api, size: tuple[int, int]) -> None:
+    """A show's card has its pictures and the price of its deal, moves nothing by itself, and pleases axe."""
+    stage = await Stage.set(api, title=f"The {size[0]} show")
+    await stage.fill_showcase()
+    await stage.deal()
+    page = await open_page(browser, api.url, size, script=SHIFTS)
+    card = page.locator(f"[data-testid=home-stream][data-id={stage.stream_id}]")
+    await expect(card).to_contain_text("€8.50", timeout=PATIENCE_MS)
+    await expect(card).to_contain_text("Flash deal")
+    await expect(card.locator("img")).to_have_count(3)
+    assert await faults(page) == []
+    assert await page.evaluate("window.shift") < MOST_SHIFT
+    await page.context.close()
+
+
+async def test_a_visit_is_small_and_the_next_one_smaller(browser: Browser, api: Api) -> None:
+    """All that /watch loads but the pictures of goods and the media, as the browser counts it; cached the next time."""
+    stage = await Stage.set(api)
+    page = await open_watch(browser, api.url, stage.stream_id, script=SHIFTS)
+    counted = """() => [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
+      .filter((entry) => !entry.name.includes('/whep/')).reduce((sum, entry) => sum + entry.transferSize, 0)"""
+    first = await page.evaluate(counted)
+    assert 20_000 < first < MOST_BYTES
+    assert await page.evaluate("window.shift") < MOST_SHIFT
+    await page.reload()
+    await expect(page.locator("body")).to_have_attribute("data-room", "joined", timeout=PATIENCE_MS)
+    again = await page.evaluate(counted)
+    assert again < first / 5
+    await page.context.close()
+
+
+async def test_the_chat_is_walked_by_keyboard(browser: Browser, api: Api) -> None:
+    """Arrow keys go from line to line, Tab to what can be done with it, Escape out of an answer."""
+    stage = await Stage.set(api)
+    page = await open_watch(browser, api.url, stage.stream_id, DESK)
+    for text in ("first words", "second words"):
+        await stage.says("Ada", text)
+        await hears(page, text)
+    await page.get_by_test_id("chat-lines").focus()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("ArrowUp")
+    await expect(line(page, "first words")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(line(page, "first words").get_by_test_id("chat-reply")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("chat-input")).to_be_focused()
+    await expect(page.get_by_test_id("chat-replying")).to_contain_text("first words")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("chat-replying")).to_be_hidden()
+
+    async def quiet() -> bool:
+        return bool(await page.get_by_test_id("chat-lines").get_attribute("aria-live") == "off")
+
+    await until("the log does not chatter", quiet)
+    await page.context.close()
+
+
+async def test_terms_of_a_deal(browser: Browser, api: Api) -> None:
+    """A ticket fetched behind the tap; take three, pay two; a code that is refused and one that is not; shipping."""
+    stage = await Stage.set(api)
+    await stage.fill_showcase()
+    await stage.ask("PUT", "shipping", {"price": eur(495), "free_from": None})
+    await stage.ask("PUT", "codes/EVENING", {"percent": 20})
+    page = await open_watch(browser, api.url, stage.stream_id, PHONE)
+    await stage.deal(ticketed=True, per_buyer_limit=3, buy_x_pay_y={"buy": 3, "pay": 2})
+    card, buy = page.get_by_test_id("deal-card"), page.get_by_test_id("deal-buy")
+    await expect(card).to_contain_text("Take 3, pay 2", timeout=PATIENCE_MS)
+    await expect(card).to_contain_text("Lowest price of the last 30 days: €12.50")
+    for _ in range(2):
+        await page.get_by_test_id("units-more").click()
+    await expect(buy).to_have_text("Buy 3 · €17.00")
+    await page.get_by_test_id("code-open").click()
+    await page.get_by_test_id("code-input").fill("morning")
+    await buy.click()
+    await told(page.get_by_test_id("refusal"), "code_unknown", "not valid")
+    await page.get_by_test_id("code-input").fill("evening")
+    assert await faults(page) == []
+    await buy.click()
+    await expect(page.get_by_test_id("order-pay")).to_have_text("Pay €18.55", timeout=PATIENCE_MS)
+    await page.get_by_test_id("order-pay").click()
+    receipt = page.get_by_test_id("order-receipt")
+    for words in ("3 × Blue mug", "Code EVENING", "−€3.40", "Shipping", "€4.95", "€18.55"):
+        await expect(receipt).to_contain_text(words, timeout=PATIENCE_MS)
+    assert await faults(page) == []
+    await page.context.close()

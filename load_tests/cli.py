@@ -60,7 +60,10 @@ def main() -> None:
 
 def run() -> None:
     """The entry: what goes wrong is said in words."""
+    from livecommerce.client import ClientError
+    from load_tests.processes import GeneratorFailed
+
     try:
         main(prog_name="python -m load_tests")
-    except ServerError as error:
-        sys.exit(str(error))
+    except (ServerError, GeneratorFailed, ClientError) as error:
+        sys.exit(f"The run could not go on: {error}")

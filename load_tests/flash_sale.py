@@ -73,7 +73,7 @@ class _FlashSale:
         """All of it."""
         run, plan = self.run, self.plan
         floor = None
-        if plan.floor:
+        if plan.floor and not run.stopping.is_set():
             with run.phase("floor"):
                 floor = await measure_floor(FLOOR_CLAIMS, FLOOR_CLAIMS)
         token = run.target.mint(HOST, "Load host", ["host", "watch"])

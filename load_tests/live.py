@@ -45,17 +45,18 @@ class Silent:
 
 
 class Lines(Silent):
-    """A line each few seconds, and one whenever the phase changes."""
+    """A line each few seconds, and one whenever the phase changes or load begins or ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._next_s, self._phase = 0.0, ""
+        self._next_s, self._kind = 0.0, ("", False)
 
     def show(self, row: dict[str, Any], note: str = "") -> None:
         """Print the line when it is time."""
-        if row["t_s"] < self._next_s and row["phase"] == self._phase:
+        kind = row["phase"], bool(row["rates"])
+        if row["t_s"] < self._next_s and kind == self._kind:
             return
-        self._phase, self._next_s = row["phase"], row["t_s"] + LINE_EVERY_S
+        self._kind, self._next_s = kind, row["t_s"] + LINE_EVERY_S
         self._console.print(line(row) + (f"  {note}" if note else ""), highlight=False, markup=False, soft_wrap=True)
 
 

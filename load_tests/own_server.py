@@ -102,6 +102,8 @@ def own_server(
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                # Ctrl-C is for us: what was sold must still be there to be read back
+                process_group=0,
                 # a setting of the person at the keyboard must not change what is measured
                 env={name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")},
             )

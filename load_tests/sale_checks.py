@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -144,18 +143,18 @@ def _history(sale: Sale, report: Report) -> None:
 class Fairness:
     """Who got something, by when they asked."""
 
-    #: by tenth of the arrivals: how many asked for a first unit, and how many of them got one
+    #: by tenth of the arrivals: how many claims there were, and how many of them got a unit
     deciles: Sequence[tuple[int, int]]
     #: of those served, the share that was among the first to ask (1: first come, first served)
     in_order: float
 
 
 def fairness(claims: Sequence[Claim]) -> Fairness:
-    """By each buyer's first claim: a repeat or a claim over the limit is no arrival."""
-    first: dict[int, Claim] = {}
+    """By each key's first claim; one over its buyer's limit could get nothing, whenever it came."""
+    first: dict[tuple[int, str], Claim] = {}
     for claim in claims:
-        if not math.isnan(claim.sent_s) and (claim.buyer not in first or claim.sent_s < first[claim.buyer].sent_s):
-            first[claim.buyer] = claim
+        if claim.outcome in (ACCEPTED, "sold_out") and (claim.buyer, claim.key) not in first:
+            first[claim.buyer, claim.key] = claim
     got = [claim.outcome == ACCEPTED for claim in sorted(first.values(), key=lambda claim: claim.sent_s)]
     edges = [round(len(got) * tenth / 10) for tenth in range(11)]
     deciles = [(high - low, sum(got[low:high])) for low, high in pairwise(edges)]

@@ -71,8 +71,8 @@ def _fairness(sale: Sale, run: Run) -> None:
         (f"{tenth * 10}–{tenth * 10 + 10} %", asked, got, f"{100 * got / asked:.0f} %" if asked else "–")
         for tenth, (asked, got) in enumerate(fair.deciles)
     ]
-    note = "Tenths of the buyers by when their first claim was sent, and how many of them got a unit by it."
-    run.table("Fairness by arrival", ("arrived", "asked", "got a unit", "share"), rows, note)
+    note = "Tenths of the claims by when they were sent, those over the limit left out, and how many got a unit."
+    run.table("Fairness by arrival", ("arrived", "claims", "got a unit", "share"), rows, note)
     run.figure("served in the order of arrival", fair.in_order * 100, "%", "higher")
 
 

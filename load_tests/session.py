@@ -105,6 +105,10 @@ async def _drive(run: Run, scenario: Scenario, shown: Progress) -> None:
     except asyncio.CancelledError:
         if not run.report.interrupted:
             raise
+    except Exception as error:
+        if not run.report.interrupted:
+            raise
+        run.check("what ran before the interruption could be judged", False, f"{type(error).__name__}: {error}")
     finally:
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import multiprocessing
+import signal
 import socket
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -97,6 +98,7 @@ async def _serve(pipe: Connection) -> None:
 
 
 def _process(pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_file_limit()
     uvloop.run(_serve(pipe))
 

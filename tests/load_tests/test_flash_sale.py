@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -48,6 +53,26 @@ def test_an_open_loop_of_few_buyers_leaves_units_over() -> None:
     assert report.passed, report.checks
     assert report.curves[0].points[-1][1] == 4
     assert report.settings["loop"] == "open, 50 to 200/s in 0.1 s"
+
+
+def test_ctrl_c_at_a_terminal_stops_the_load_and_still_judges_it(tmp_path: Path) -> None:
+    """The whole process group gets the signal, as from a terminal: the server has to outlive it."""
+    words = ("--buyers", "20", "--claims", "500", "--rate", "250", "--no-floor", "--json", str(tmp_path / "r.json"))
+    command = [sys.executable, "-m", "load_tests", "flash-sale", *words]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0, text=True)
+    assert running.stderr is not None
+    try:
+        assert any("offered" in line for line in running.stderr)
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 0, said
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["interrupted"] is True
+    assert len(report["checks"]) == 13
+    assert 0 < sum(latency["count"] for latency in report["latency_us"].values()) < 10_000
 
 
 async def test_the_floors_are_rates() -> None:

@@ -149,6 +149,18 @@ def test_a_second_interrupt_ends_the_judging_too_and_still_reports() -> None:
 
 
 @pytest.mark.usefixtures("no_server")
+def test_an_interrupted_run_that_cannot_be_judged_is_a_failed_one() -> None:
+    async def scenario(run: Run) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await run.stopping.wait()
+        raise OSError("the server is gone")
+
+    report = session.execute("trial", scenario, {}, OPTIONS)
+    assert report.interrupted
+    assert [(check.passed, "the server is gone" in check.detail) for check in report.checks] == [(False, True)]
+
+
+@pytest.mark.usefixtures("no_server")
 def test_several_runs_are_their_median_and_all_their_checks() -> None:
     values = iter([30.0, 10.0, 20.0])
 

@@ -100,6 +100,11 @@ def _place(entry_id: str) -> tuple[int, ...]:
     return tuple(int(part) for part in entry_id.partition(":")[0].split("-"))
 
 
+def _newest(entries: list[tuple[bytes, object]]) -> tuple[int, ...]:
+    # A journal that was empty at that moment: what has come since does not count.
+    return _place(entries[0][0].decode()) if entries else (0, 0)
+
+
 async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> list[Difference]:
     one = keys.deal(stream_id, deal_id)
     # All of one moment, and where the journal stood then.
@@ -112,7 +117,7 @@ async def _compare(store: Store, stream_id: str, deal_id: str, books: Books) -> 
         ("XREVRANGE", keys.journal(stream_id), "+", "-", "COUNT", 1),
         at_once=True,
     )
-    await _catch_up(store, stream_id, books, _place(newest[0][0].decode()) if newest else _END)
+    await _catch_up(store, stream_id, books, _newest(newest))
     orders = books.orders[deal_id]
     stock, left, held, sold, revenue = (int(n or 0) for n in counts)
     fields = {name.decode(): value.decode() for name, value in pairs_of(flat)}
@@ -149,7 +154,7 @@ async def _compare_rules(store: Store, stream_id: str, books: Books) -> list[Dif
         ("XREVRANGE", keys.journal(stream_id), "+", "-", "COUNT", 1),
         at_once=True,
     )
-    await _catch_up(store, stream_id, books, _place(newest[0][0].decode()) if newest else _END)
+    await _catch_up(store, stream_id, books, _newest(newest))
     rules = {name.decode(): value.decode() for name, value in pairs_of(flat)}
     taken, uses = Counter[str](), Counter[str]()
     for deal_id in list(books.orders):

@@ -66,6 +66,25 @@ async def test_a_sale_that_goes_on_meanwhile_is_clean_too(service: DealService, 
     await asyncio.gather(*buyers)
 
 
+async def test_a_sale_that_begins_meanwhile_is_clean_too(
+    service: DealService, store: Store, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal = await open_deal(service, stream_id, stock=10)
+    ask, asked = store.ask, 0
+
+    async def ask_and_be_overtaken(*commands: Any, **how: Any) -> Any:
+        nonlocal asked
+        answer = await ask(*commands, **how)
+        if how:
+            asked += 1
+            await claim(service, deal, asked, key=f"k{asked}")
+        return answer
+
+    monkeypatch.setattr(store, "ask", ask_and_be_overtaken)
+    assert (await reconcile(store, stream_id))[1] == []
+    assert asked >= 2
+
+
 Harm = Callable[[Redis, Deal], Awaitable[object]]
 
 

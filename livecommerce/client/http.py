@@ -159,16 +159,24 @@ class Client:
         return await self._object("POST", f"/api/v1/streams/{stream_id}/deals/{deal_id}/ticket")
 
     async def claim(
-        self, stream_id: str, deal_id: str, *, units: int = 1, key: str | None = None, ticket: str | None = None
+        self,
+        stream_id: str,
+        deal_id: str,
+        *,
+        units: int = 1,
+        key: str | None = None,
+        ticket: str | None = None,
+        code: str | None = None,
     ) -> Json:
-        """Claim units (of a ticketed deal with a ``ticket``); the order.
+        """Claim units (of a ticketed deal with a ``ticket``, perhaps with a discount ``code``); the order.
 
         Without ``key`` a fresh one is made, and then a lost answer cannot be asked for again: pass your own key and,
         on :class:`Unreachable` or ``outcome_unknown``, call again with the same one.
         """
         path = f"/api/v1/streams/{stream_id}/deals/{deal_id}/claims"
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(12)}
-        body: Json = {"units": units} if ticket is None else {"units": units, "ticket": ticket}
+        given = {"ticket": ticket, "code": code}
+        body: Json = {"units": units} | {name: value for name, value in given.items() if value is not None}
         answer: Json = await self.request("POST", path, json=body, headers=headers)
         return answer
 

@@ -162,13 +162,12 @@ class Room:
         key: str | None = None,
         payment_token: str | None = None,
         ticket: str | None = None,
+        code: str | None = None,
     ) -> Json:
-        """Claim units (and pay at once with ``payment_token``; of a ticketed deal with a ``ticket``); the order."""
+        """Claim units; the order. With ``payment_token`` it is paid at once; ``code`` is a discount code."""
         fields: Json = {"deal_id": deal_id, "units": units, "key": key or secrets.token_urlsafe(12)}
-        if payment_token is not None:
-            fields["payment_token"] = payment_token
-        if ticket is not None:
-            fields["ticket"] = ticket
+        given = {"payment_token": payment_token, "ticket": ticket, "code": code}
+        fields |= {name: value for name, value in given.items() if value is not None}
         order: Json = (await self.do("deal.claim", **fields))["order"]
         return order
 

@@ -68,6 +68,11 @@ async def test_a_ticketed_deal_takes_the_ticket_by_either_way(server: RunningSer
                 await room.claim(deal["id"])
             assert caught.value.code == "ticket_required"
             ticket = (await ann.claim_ticket(stream["id"], deal["id"]))["ticket"]
+            for claim in (room.claim(deal["id"], ticket=ticket, code="NONE"),
+                          ann.claim(stream["id"], deal["id"], ticket=ticket, code="NONE")):  # fmt: skip
+                with pytest.raises(ServerError) as caught:
+                    await claim
+                assert caught.value.code == "code_unknown"
             one = await room.claim(deal["id"], ticket=ticket)
             other = await ann.claim(stream["id"], deal["id"], ticket=ticket)
     assert one["id"] != other["id"]

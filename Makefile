@@ -26,6 +26,9 @@ run: $(VENV)/.installed ## install, then a living demo show on http://localhost:
 
 test: $(VENV)/.installed-test chromium check ## everything CI runs
 
+# All tests run in two processes, those with a browser one after another in one of them; some run in one.
+TOGETHER := -n 2 --dist loadgroup --durations 15
+
 check: lint types imports unit ## lint, types, import contracts, all tests
 
 lint: $(VENV)/.installed-test ## ruff
@@ -39,7 +42,7 @@ imports: $(VENV)/.installed-test ## import contracts
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-test ## all tests (ARGS="tests/deals -k sold_out" for some)
-	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -m "not soak" $(or $(ARGS),$(TOGETHER))
 
 chromium:
 	@sh tests/browser/ensure_chromium.sh

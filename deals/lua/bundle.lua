@@ -3,22 +3,25 @@
 -- Items follow the deal's own left: whatever it falls or rises by between load_deal and save_deal is taken from, or
 -- given back to, each part. So no other script has to know of them. d.parts: nil unless the deal is a bundle.
 
+-- For how many sets the parts suffice, as long as the deal's own left is what it had.
+local function count_sets(d)
+  d.had, d.sets = d.left, math.huge
+  for _, part in ipairs(d.parts) do d.sets = math.min(d.sets, math.floor(part.left / part.units)) end
+end
+
 local function load_parts(d, text)
-  d.parts, d.had = {}, d.left
+  d.parts = {}
   for id, units in string.gmatch(text, '(%S+) (%d+)') do
     local left = tonumber(redis.call('HGET', RULES, 'left:' .. id) or '0')
     d.parts[#d.parts + 1] = {id = id, units = tonumber(units), left = left}
   end
+  count_sets(d)
 end
 
 -- How many units of the deal can be claimed now: its own, as far as every part suffices.
 local function on_sale(d)
   if not d.parts then return d.left end
-  local sets = d.left
-  for _, part in ipairs(d.parts) do
-    sets = math.min(sets, math.floor(part.left / part.units) - (d.had - d.left))
-  end
-  return math.max(0, sets)
+  return math.max(0, math.min(d.left, d.sets - (d.had - d.left)))
 end
 
 -- Write what the parts gave or got. Other deals of the same items are looked at by tick.lua: theirs to announce.
@@ -34,5 +37,5 @@ local function save_parts(d)
       if id ~= d.id then redis.call('ZADD', DUE, 'XX', 'LT', integer(now_ms()), id) end
     end
   end
-  d.had = d.left
+  count_sets(d)
 end

@@ -219,6 +219,7 @@ class Deal(Struct, frozen=True):
     bundle: tuple[BundleItem, ...] | None = None
     #: as in Product: before this deal opened
     lowest_30d: Money | None = None
+    product_id: str | None = None  # of the showcase, where the deal names one
 
 
 class Buyer(Struct, frozen=True):
@@ -261,8 +262,7 @@ class Summary(Struct, frozen=True):
     left: int
     held: int
     sold: int
-    #: of what is paid and not refunded
-    revenue: Money
+    revenue: Money  # of what is paid and not refunded
     sold_out_at_ms: int | None
     sold_out_after_ms: int | None
     units_per_second: float | None

@@ -44,6 +44,7 @@ class _Terms(msgspec.Struct, frozen=True):
     ticketed: bool
     buy_x_pay_y: BuyXPayY | None
     bundle: Sequence[BundleItem] | None
+    product_id: str | None
 
 
 class Frozen(msgspec.Struct, frozen=True):
@@ -88,7 +89,8 @@ def create_args(
     s = spec
     terms = _Terms(
         *(deal_id, stream_id, s.title, s.image_url, s.description, s.price, s.compare_at),
-        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s, s.ticketed, s.buy_x_pay_y, bundle or None),
+        *(s.stock, s.per_buyer_limit, s.duration_s, s.hold_s),
+        *(s.ticketed, s.buy_x_pay_y, bundle or None, s.product_id),
     )
     return [
         deal_id,

@@ -291,8 +291,7 @@ _ALL: tuple[type[Event], ...] = (
     *(PollOpened, PollClosed, QuestionAsked, QuestionAnswered, PollCounts, QuestionQueue),
     *(ProductUpdated, ProductPinned, ProductRemoved, ProductsOrdered),
     *(DealScheduled, DealOpened, DealExtended, DealSoldOut, DealClosed, DealCancelled),
-    *(DealClaimed, DealReleased, Purchase),
-    *(StreamLive, StreamInterrupted, StreamEnded),
+    *(DealClaimed, DealReleased, Purchase, StreamLive, StreamInterrupted, StreamEnded),
     *(Viewers, Reactions, DealStock, Status),
     *(OrderUpdated, WaitlistOffer, WaitlistPosition, DealLowStock, ModerationNotice),
 )

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from deals import keys
 from deals.errors import Closed, DealNotFound, IllegalState, Invalid, NotOpen, ProductNotFound, StreamEnded
-from deals.models import DEAL_STEPS, Deal, DealState, DealStep, OrderState
+from deals.models import DEAL_STEPS, Deal, DealState, DealStep, Money, OrderState, ProductSpec
 from deals.service import DealService
 from tests.deals.helpers import ScriptClock, a_deal, check_books, claim, events, open_deal, tick, types
 
@@ -186,6 +186,14 @@ async def test_an_ended_stream_closes_its_deals_and_takes_no_new_ones(
     }
     with pytest.raises(StreamEnded):
         await service.create(stream_id, a_deal())
+
+
+async def test_a_deal_names_its_product(service: DealService, stream_id: str) -> None:
+    await service.put_product(stream_id, "mug", ProductSpec("Mug", Money(1900, "EUR")))
+    made = await service.create(stream_id, a_deal(product_id="mug"))
+    found = await service.deal(stream_id, made.id)
+    assert (made.product_id, found.product_id) == ("mug", "mug")
+    assert (await service.create(stream_id, a_deal())).product_id is None
 
 
 async def test_a_deal_of_an_unknown_product_is_refused(service: DealService, stream_id: str) -> None:

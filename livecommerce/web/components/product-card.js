@@ -4,8 +4,8 @@ import { icon } from "../ui/icons.js";
 import { t } from "../ui/i18n.js";
 import { lowestNote, picture, priceTag } from "../ui/goods.js";
 
-/** Whether a deal is about a product: a deal does not name it, but it has its picture or its name. */
-const sells = (deal, product) => deal.title === product.title || Boolean(deal.image_url && deal.image_url === product.image_url);
+/** Whether a deal is about a product: it names it, or (set up without one) has its title. */
+const sells = (deal, product) => (deal.product_id ? deal.product_id === product.id : deal.title === product.title);
 
 class ProductCard extends HTMLElement {
   /** The product that the sheet shows large. */

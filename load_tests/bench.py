@@ -67,6 +67,22 @@ BENCHMARKS: list[Benchmark] = [
         takes_s=45,
     ),
     Benchmark(
+        name="an event to one viewer, 1,000 in the room",
+        words=("chat-storm", "--viewers", "1000", "--seconds", "6", "--messages", "50"),
+        figures=(
+            *("livecommerce, 50/s: CPU a delivery", "livecommerce, 50/s: CPU a delivery, times the floor"),
+            *("livecommerce, 50/s: p99 to a viewer", "plain, 50/s: CPU a delivery", "floor: socket.send to all, 50/s"),
+        ),
+        takes_s=45,
+        quick=("chat-storm", "--viewers", "20", "--seconds", "0.5", "--messages", "20", "--driver", "livecommerce"),
+    ),
+    Benchmark(
+        name="from command to ready",
+        words=("startup", "--runs", "3"),
+        figures=("livecommerce serve, command to ready",),
+        takes_s=10,
+    ),
+    Benchmark(
         name="the generator itself",
         words=("generator",),
         figures=("as fast as it can: claims/s", "as fast as it can: a core of generator offers"),
@@ -113,10 +129,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
             lines.append(f"| {outcome.benchmark.name} | **failed** | {command} |")
             continue
         for name in outcome.benchmark.figures:
-            figure = outcome.report["figures"].get(name)
-            if figure is not None:
-                lines.append(f"| {outcome.benchmark.name}: {cell(name)} | {cell(_said(figure))} | {command} |")
-                command = "the same"
+            figure = outcome.report["figures"].get(name, "**missing**")
+            lines.append(f"| {outcome.benchmark.name}: {cell(name)} | {cell(_said(figure))} | {command} |")
+            command = "the same"
     facts = machine()
     where = f"{facts['processor']}, {facts['cores']} cores that generator, server and Valkey share; {facts['system']}"
     lines += ["", f"{where}; load average before: {facts['load before']}. Of several runs: the median, and the range."]

@@ -44,7 +44,8 @@ def test_a_table_has_a_row_for_each_figure_that_is_there() -> None:
     rows = bench.table([outcome()]).splitlines()
     assert rows[2] == "| one: rate | 2 claims/s (1 to 3) | `generator` |"
     assert rows[3] == "| one: cost | 30 µs, a\\|b | the same |"
-    assert "cores that generator, server and Valkey share" in rows[5]
+    assert rows[4] == "| one: none | **missing** | the same |"
+    assert "cores that generator, server and Valkey share" in rows[6]
 
 
 def test_the_table_goes_between_the_markers(readme: Path, monkeypatch: pytest.MonkeyPatch) -> None:

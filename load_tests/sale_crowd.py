@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from load_tests.arrivals import Pace
-from load_tests.buyers import HttpWay, SocketWay, Way, claim_template
+from load_tests.buyers import SocketWay, Way, claim_template
+from load_tests.buyers_http import HttpWay
 from load_tests.claims import Claims
 from load_tests.history import ACCEPTED
 from load_tests.processes import Generator

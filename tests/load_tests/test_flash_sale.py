@@ -17,7 +17,8 @@ import pytest
 from aiohttp import web
 
 from load_tests.arrivals import Pace
-from load_tests.buyers import HttpWay, Refused, SocketWay, claim_template
+from load_tests.buyers import Refused, SocketWay, claim_template
+from load_tests.buyers_http import HttpWay
 from load_tests.claim_floor import measure_floor
 from load_tests.flash_sale import Plan, measure
 from load_tests.own_server import ServerError, own_server

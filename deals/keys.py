@@ -22,7 +22,7 @@
     Hash. Product id = what it cost, see lua/prices.lua; kept when the product leaves.
 ``lc:{s}:deal:<d>``
     Hash. ``state left held sold revenue opens_at_ms closes_at_ms lowest shown`` change (``lowest``: JSON of lowest_30d,
-    '' if it is never shown; ``shown``: what ``tick`` last saw of a bundle's left); ``id duration_ms hold_ms limit stock
+    '' if it is never shown; ``shown``: what was last told of a bundle's left); ``id duration_ms hold_ms limit stock
     amount currency product_id``, ``rule`` (``*``: not units × price), ``bundle`` (``<item id> <units> …``) and the JSON
     fragments ``terms`` (of the public deal) and ``frozen`` (of its orders) never do.
 ``lc:{s}:deal:<d>:ledger``

@@ -29,6 +29,7 @@ end
 local function announce(d, now, kind) emit(ROOM, LOG, now, kind, '{"deal":' .. deal_json(d, now) .. '}') end
 
 local function show_stock(d)
+  if d.parts then redis.call('HSET', DEAL, 'shown', integer(on_sale(d))) end
   glance(ROOM, LOG, 'stock:' .. d.id, 'deal.stock', '{"deal_id":"' .. d.id .. '","left":'
     .. integer(on_sale(d)) .. ',"held":' .. integer(d.held) .. ',"sold":' .. integer(d.sold) .. '}')
 end

@@ -42,9 +42,9 @@ end
 
 -- Of a bundle only: another deal may have taken or given back what this one is made of.
 local function look_at_parts(d, now)
-  local sets = on_sale(d)
-  if not DEAL_STEP[d.state].close or integer(sets) == redis.call('HGET', DEAL, 'shown') then return end
-  redis.call('HSET', DEAL, 'shown', integer(sets))
+  local sets, as_told = on_sale(d), redis.call('HGET', DEAL, 'shown')
+  local true_state = (sets == 0) == (d.state == 'sold_out')
+  if not DEAL_STEP[d.state].close or true_state and integer(sets) == as_told then return end
   if sets == 0 and step_deal(d, 'sell_out') then
     save_deal(d)
     announce(d, now, 'deal.sold_out')

@@ -244,3 +244,33 @@ async def _expired_while_paying(timed: DealService, clock: ScriptClock, deal: De
     clock.now_ms += 11_000
     await timed._scripts("tick", where, (deal.id, 50, 5000))
     return order
+
+
+async def test_a_part_that_comes_back_in_the_number_last_seen_reopens_the_bundle(
+    service: DealService, redis: Redis, stream_id: str
+) -> None:
+    await stock(service, stream_id, mug=1, spoon=9)
+    deal = await open_deal(service, stream_id, bundle=(MUG, SPOON))
+    await tick(service, deal)
+    await claim(service, deal, 1)
+    assert (await service.deal(stream_id, deal.id)).state is DealState.SOLD_OUT
+    await stock(service, stream_id, mug=2)
+    await tick(service, deal)
+    now = await service.deal(stream_id, deal.id)
+    assert (now.state, now.left) == (DealState.OPEN, 1)
+    assert (await types(redis, stream_id)).count("deal.released") == 1
+    await tick(service, deal)
+    assert (await types(redis, stream_id)).count("deal.released") == 1
+
+
+async def test_what_is_told_of_a_bundle_is_what_is_left_though_its_ticker_saw_the_same_before(
+    service: DealService, redis: Redis, stream_id: str
+) -> None:
+    await stock(service, stream_id, mug=3, spoon=99)
+    deal = await open_deal(service, stream_id, bundle=(MUG, SPOON))
+    await tick(service, deal)
+    await claim(service, deal, 1)
+    assert await redis.hget(keys.deal(stream_id, deal.id), "shown") == b"2"
+    await stock(service, stream_id, mug=4)
+    await tick(service, deal)
+    assert await redis.hget(keys.deal(stream_id, deal.id), "shown") == b"3"

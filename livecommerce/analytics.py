@@ -35,7 +35,8 @@ ADD: str = resources.files("livecommerce").joinpath("lua/analytics.lua").read_te
 SAMPLE_S, FLUSH_S = 1.0, 5
 #: how long the counts of a show are kept after the last of them
 KEPT_S = 30 * 86_400
-#: user ids that wait on one worker for the next flush, and those of one product (or of the visitors) in one flush
+#: user ids that wait on one worker for the next flush, and those of one product (or of the visitors) in one flush;
+#: of one show's products no more either
 MOST_WAITING, MOST_AT_ONCE = 20_000, 2_000
 #: shows whose journal one worker keeps added up; the one asked for longest ago goes first
 MOST_SHOWS = 64
@@ -154,7 +155,12 @@ class Analytics:
 
     def viewed(self, stream_id: str, product_id: str, user_id: str) -> None:
         """Somebody looked at a product; counted once a user, and only if the showcase has it."""
-        self._note(self._of(stream_id).views.setdefault(product_id, set()), user_id)
+        views = self._of(stream_id).views
+        # The name may be an invented one, which only the flush can tell.
+        if product_id not in views and (len(views) >= MOST_AT_ONCE or self._waiting >= MOST_WAITING):
+            _DROPPED.inc()
+            return
+        self._note(views.setdefault(product_id, set()), user_id)
 
     def _of(self, stream_id: str) -> _Counted:
         return self._counted.setdefault(stream_id, _Counted())

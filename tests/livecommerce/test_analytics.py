@@ -131,6 +131,16 @@ def step(what: str, amount: int = 100, order: str = "o1", at_ms: int = START_MS,
     return Happened(at_ms, what, Glance(order, Money(amount, currency)))
 
 
+async def test_a_flood_of_invented_products_stays_bounded(edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecommerce.analytics.MOST_AT_ONCE", 3)
+    analytics, stream_id = edge.context.analytics, new_id()
+    for number in range(9):
+        analytics.viewed(stream_id, f"invented-{number}", "ann")
+    assert len(analytics._counted[stream_id].views) == 3
+    analytics.viewed(stream_id, "invented-0", "bob")
+    assert analytics._waiting == 4
+
+
 def test_money_that_came_too_late_is_no_revenue() -> None:
     sales = Sales()
     sales.take([step("claimed"), step("expired"), step("paid_late"), step("refund_pending"), step("refunded")])

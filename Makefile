@@ -27,7 +27,7 @@ run: $(VENV)/.installed ## install, then a living demo show on http://localhost:
 test: $(VENV)/.installed-test chromium check ## everything CI runs
 
 # All tests run in two processes, those with a browser one after another in one of them; some run in one.
-TOGETHER := -n 2 --dist loadgroup --durations 15
+TOGETHER := -n 2 --dist loadfile --durations 15
 
 check: lint types imports unit ## lint, types, import contracts, all tests
 

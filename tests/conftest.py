@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser
 from redis.asyncio import Redis
+from xdist.scheduler import LoadFileScheduling
 
 from livecommerce import redis_client
 from livecommerce.ids import new_id
@@ -15,17 +17,30 @@ from livecommerce.scripting import ScriptRunner
 from tests.browser.chromium import chromium, require_chromium
 from tests.valkey import valkey_server
 
+#: files outside tests/browser whose tests need a browser
+BROWSER_FILES = (
+    "tests/livecommerce/test_demo_browser.py",
+    "tests/load_tests/test_measures.py",
+    "tests/streams/test_chromium.py",
+    "tests/streams/test_simulcast_chromium.py",
+)
+
 # How fast an example is says something of the machine only; what is wrong with one is found at any speed.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one process of several runs: all that needs a browser, or the tests of one file."""
-    for item in items:
-        group = "browser" if item.get_closest_marker("browser") else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+class OneBrowser(LoadFileScheduling):  # type: ignore[misc]  # ships no types
+    """What one process of several runs: the tests of one file, or all that need a browser."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if file.startswith("tests/browser/") or file in BROWSER_FILES else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+    """Two browsers at a time would take the machine's cores from each other, and from the servers they look at."""
+    return OneBrowser(config, log)
 
 
 @pytest.fixture(scope="session")

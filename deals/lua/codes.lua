@@ -3,16 +3,22 @@
 -- RULES: code:<CODE> = '<most uses or 0> <most of one buyer or 0> <deal id or *> <JSON>', used:<CODE> = uses; USES:
 -- '<CODE> <user id>' = uses of one buyer. An order is one use, while its units count for the buyer's limit.
 
+-- Why this buyer has no use of the code left (of REFUSED), or nil; terms: what RULES has of the code, used: its uses.
+local function no_use_left(code, user, terms, used)
+  local most, each = string.match(terms, '^(%d+) (%d+) ')
+  if most ~= '0' and tonumber(used or '0') >= tonumber(most) then return REFUSED.code_used_up end
+  if each ~= '0' and tonumber(redis.call('HGET', USES, code .. ' ' .. user) or '0') >= tonumber(each) then
+    return REFUSED.code_limit_reached
+  end
+end
+
 -- Why this buyer cannot use the code (of REFUSED), or nil; price: '' when it takes nothing off in this currency.
 local function code_refusal(d, code, user, price)
   local f = redis.call('HMGET', RULES, 'code:' .. code, 'used:' .. code)
   if not f[1] then return REFUSED.code_unknown end
-  local most, each, deal = string.match(f[1], '^(%d+) (%d+) (%S+) ')
+  local deal = string.match(f[1], '^%d+ %d+ (%S+) ')
   if price == '' or deal ~= '*' and deal ~= d.id then return REFUSED.code_not_applicable end
-  if most ~= '0' and tonumber(f[2] or '0') >= tonumber(most) then return REFUSED.code_used_up end
-  if each ~= '0' and tonumber(redis.call('HGET', USES, code .. ' ' .. user) or '0') >= tonumber(each) then
-    return REFUSED.code_limit_reached
-  end
+  return no_use_left(code, user, f[1], f[2])
 end
 
 -- Whether all of these codes are what they were when they were read.
@@ -36,8 +42,9 @@ local function use_code(d, code, user, price)
   return no
 end
 
--- Whether an order that gave its code back may have it again. The limits count, whatever else became of the code.
-local function code_is_left(d, o)
-  local no = o.code and code_refusal(d, o.code, o.buyer.id)
-  return no ~= REFUSED.code_used_up and no ~= REFUSED.code_limit_reached
+-- Whether an order that gave its code back may have it again. The limits count, even if it is for another deal by now.
+local function code_is_left(o)
+  if not o.code then return true end
+  local f = redis.call('HMGET', RULES, 'code:' .. o.code, 'used:' .. o.code)
+  return not f[1] or not no_use_left(o.code, o.buyer.id, f[1], f[2])
 end

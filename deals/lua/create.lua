@@ -27,7 +27,11 @@ redis.call('HSET', DEAL, 'id', id, 'state', 'scheduled', 'left', ARGV[6], 'held'
   'frozen', ARGV[10], 'product_id', product, 'low', ARGV[13], 'rule', ARGV[14], 'lowest', ARGV[15], 'revenue', '0')
 if ARGV[16] ~= '' then redis.call('HSET', DEAL, 'bundle', ARGV[16]) end
 for item in string.gmatch(ARGV[16], '(%S+) %d+') do
-  redis.call('HSET', RULES, 'deals:' .. item, (redis.call('HGET', RULES, 'deals:' .. item) or '') .. id .. ' ')
+  local others = id .. ' '  -- those that are over need not be looked at again
+  for other in string.gmatch(redis.call('HGET', RULES, 'deals:' .. item) or '', '%S+') do
+    if redis.call('ZSCORE', DUE, other) then others = others .. other .. ' ' end
+  end
+  redis.call('HSET', RULES, 'deals:' .. item, others)
 end
 redis.call('ZADD', DEALS, integer(now), id)
 redis.call('ZADD', DUE, opens and integer(opens) or '+inf', id)

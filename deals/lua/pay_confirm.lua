@@ -8,7 +8,7 @@ if not o then return {REFUSED.order_not_found, 'There is no such order.'} end
 if o.paid then return {0, order_json(o)} end
 -- A dead attempt's money may find the order held again: it is that payment after all.
 if o.state == 'held' then step_order(o, 'pay') end
-local rescued = d.state ~= 'cancelled' and on_sale(d) >= o.units and code_is_left(d, o)
+local rescued = d.state ~= 'cancelled' and on_sale(d) >= o.units and code_is_left(o)
 if ORDER_STEP[o.state].confirm then
   step_order(o, 'confirm')
   d.held, d.sold = d.held - o.units, d.sold + o.units

@@ -274,3 +274,17 @@ async def test_what_is_told_of_a_bundle_is_what_is_left_though_its_ticker_saw_th
     await stock(service, stream_id, mug=4)
     await tick(service, deal)
     assert await redis.hget(keys.deal(stream_id, deal.id), "shown") == b"3"
+
+
+async def test_an_item_forgets_the_deals_that_are_over(timed: DealService, redis: Redis, stream_id: str) -> None:
+    await stock(timed, stream_id, mug=50, spoon=50)
+    for _ in range(3):
+        over = await open_deal(timed, stream_id, bundle=(MUG, SPOON))
+        await timed.close(stream_id, over.id)
+        await tick(timed, over)
+    kept = [await open_deal(timed, stream_id, bundle=(MUG, SPOON)) for _ in range(2)]
+    noted = await redis.hget(keys.rules(stream_id), "deals:mug")
+    assert noted is not None
+    assert sorted(noted.decode().split()) == sorted(deal.id for deal in kept)
+    with pytest.raises(IllegalState):
+        await timed.rules.delete_item(stream_id, "mug")

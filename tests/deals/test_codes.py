@@ -166,9 +166,17 @@ async def test_a_use_comes_back_with_the_units(timed: DealService, clock: Script
     assert (await timed.summary(stream_id, deal.id)).revenue == eur(0)
 
 
+@pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize(("taken", "state"), [(False, "paid"), (True, "refund_pending")])
 async def test_late_money_finds_the_code_only_if_a_use_is_left(
-    timed: DealService, clock: ScriptClock, till: Till, redis: Redis, stream_id: str, taken: bool, state: str
+    timed: DealService,
+    clock: ScriptClock,
+    till: Till,
+    redis: Redis,
+    stream_id: str,
+    taken: bool,
+    state: str,
+    moved: bool,
 ) -> None:
     deal = await open_deal(timed, stream_id, hold_s=10)
     await timed.rules.put_code(stream_id, "ONE", CodeSpec(percent=10, total_limit=1))
@@ -182,6 +190,9 @@ async def test_late_money_finds_the_code_only_if_a_use_is_left(
     assert (await timed.order(order.id)).state == "expired"
     if taken:
         await buy(timed, deal, 2, "ONE")
+    if moved:
+        other = await open_deal(timed, stream_id)
+        await timed.rules.put_code(stream_id, "ONE", CodeSpec(percent=10, total_limit=1, deal_id=other.id))
     assert await till.status(order.id) is PaymentStatus.CAPTURED
     assert (await timed._cashier._confirm(order.id)).state == state
     assert await used(timed, stream_id) == {"ONE": 1}

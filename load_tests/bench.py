@@ -77,6 +77,18 @@ BENCHMARKS: list[Benchmark] = [
         quick=("chat-storm", "--viewers", "20", "--seconds", "0.5", "--messages", "20", "--driver", "livecommerce"),
     ),
     Benchmark(
+        name="5,000 viewers cut off and back",
+        words=("reconnect-storm", "--viewers", "5000", "--workers", "2"),
+        figures=("all back in the room after, the slowest storm", "commands to Valkey a join", "workers' CPU a join"),
+        takes_s=60,
+    ),
+    Benchmark(
+        name="deals open and close, 2 workers",
+        words=("deal-timers",),
+        figures=("opened, in front of a viewer, p99", "closed, in front of a viewer, p99"),
+        takes_s=35,
+    ),
+    Benchmark(
         name="from command to ready",
         words=("startup", "--runs", "3"),
         figures=("livecommerce serve, command to ready",),

@@ -37,10 +37,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """The answer to ``chat.send``: the message's id and its place in the room's log."""
+    """What was said: the message's id and its place in the room's log."""
 
     id: str
     offset: int
+    #: whether its key had said it before: this is no new message
+    again: bool = False
 
 
 class Moderation(msgspec.Struct, frozen=True):

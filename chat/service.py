@@ -105,7 +105,7 @@ class ChatService(Moderation):
             NO_LIMIT if staff else self._room_pace,
             self._address_pace if address and not staff else NO_LIMIT,
         )
-        offset, message_id = await self._run(
+        offset, message_id, again = await self._run(
             scripts.SEND,
             [
                 *(keys.room(stream_id), keys.log(stream_id), keys.messages(stream_id), keys.authors(stream_id)),
@@ -120,7 +120,7 @@ class ChatService(Moderation):
                 *(value for pace in paces for value in (pace.interval_ms, pace.burst)),
             ],
         )
-        return Sent(id=message_id.decode(), offset=offset)
+        return Sent(id=message_id.decode(), offset=offset, again=bool(again))
 
     async def ban_until(self, stream_id: str, user_id: str) -> int | None:
         """Until when (ms) the user is banned; ``None`` when not."""

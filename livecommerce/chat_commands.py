@@ -22,8 +22,9 @@ async def _send(visit: Visit, command: c.ChatSend) -> Any:
         mentions=command.mentions,
         address=visit.address,
     )
-    visit.context.analytics.said(visit.stream_id)
-    return sent
+    if not sent.again:
+        visit.context.analytics.said(visit.stream_id)
+    return {"id": sent.id, "offset": sent.offset}
 
 
 async def _delete(visit: Visit, command: c.ChatDelete) -> Any:

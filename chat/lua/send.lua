@@ -5,8 +5,8 @@
 -- ARGV[1] user id, [2] message id, [3] the message as JSON, [4] "1": host or moderator, [5] ms the key is remembered
 -- ("": no key), [6] messages that stay known, [7] id of the message replied to or "", [8] the text, [9] its folded
 -- words, the whole first, as JSON, [10] ms a text is not repeated, [11…16] ms between messages and messages at once of the three rates (0: no limit)
--- Returns {0, offset, id} | {1, until_ms} banned | {2, retry_after_ms} too fast | {3} no message to reply to |
--- {4} frozen | {5} a blocked word | {6} said already
+-- Returns {0, offset, id, 1 where its key had said it before, else 0} | {1, until_ms} banned |
+-- {2, retry_after_ms} too fast | {3} no message to reply to | {4} frozen | {5} a blocked word | {6} said already
 local room, log, messages, authors, bans, settings = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local words, last, sent = KEYS[7], KEYS[8], KEYS[9]
 local user, id, message, staff = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
@@ -17,7 +17,7 @@ local now = now_ms()
 local before = key_ttl_ms ~= '' and redis.call('GET', sent)
 if before then
   local old_id, old_offset = string.match(before, '^(%S+) (%d+)$')
-  return {0, tonumber(old_offset), old_id}
+  return {0, tonumber(old_offset), old_id, 1}
 end
 local until_ms = tonumber(redis.call('HGET', bans, user) or '0')
 if until_ms > now then return {1, until_ms} end
@@ -57,4 +57,4 @@ for _, old in ipairs(redis.call('ZRANGE', messages, 0, -cap - 1)) do redis.call(
 redis.call('ZREMRANGEBYRANK', messages, 0, -cap - 1)
 redis.call('SET', last, text, 'PX', ARGV[10])
 if key_ttl_ms ~= '' then redis.call('SET', sent, id .. ' ' .. integer(offset), 'PX', key_ttl_ms) end
-return {0, offset, id}
+return {0, offset, id, 0}

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "startup": "load_tests.commands:startup",
     "idle": "load_tests.commands:idle",
     "first-frame": "load_tests.commands:first_frame",
+    "join-delay": "load_tests.commands:join_delay",
     "generator": "load_tests.commands:generator",
     "bench": "load_tests.bench:main",
     "compare": "load_tests.compare:main",

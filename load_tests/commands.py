@@ -57,6 +57,19 @@ def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_p
     _finish(measure(url, joins=joins, warm_up=warm_up, chromium=chromium), json_path)
 
 
+@click.command("join-delay")
+@click.option("--url", help="A running server with a live stream; otherwise one of our own with the demo.")
+@click.option("--joins", default=10, show_default=True, type=click.IntRange(1, 1000), help="Viewers who join.")
+@click.option("--seed", default=1, show_default=True, help="Of how old the replayed keyframes are.")
+@click.option("--chromium", default="chromium", show_default=True, help="The browser: its path, or its name.")
+@json_option
+def join_delay(url: str | None, joins: int, seed: int, chromium: str, json_path: Path | None) -> None:
+    """How far a viewer who joined is behind one who was there before, and its sound behind its picture, in Chromium."""
+    from load_tests.join_delay import measure
+
+    _finish(measure(url, joins=joins, chromium=chromium, seed=seed), json_path)
+
+
 @click.command("flash-sale")
 @click.option("--buyers", default=2000, show_default=True, type=click.IntRange(1, 50_000), help="Concurrent buyers.")
 @click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock.")

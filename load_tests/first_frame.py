@@ -18,6 +18,7 @@ JOIN_TIMEOUT_MS = 10_000
 ARGUMENTS = [
     "--no-sandbox",  # root (in a container) has none to offer
     "--disable-gpu",
+    "--autoplay-policy=no-user-gesture-required",
     # Without these it asks for addresses elsewhere while it is measured.
     "--disable-background-networking",
     "--disable-component-update",
@@ -65,8 +66,8 @@ def measure(url: str | None, *, joins: int, warm_up: int, chromium: str) -> Repo
     report = Report("first-frame", {"url": url or "own server with --demo", "joins": joins, "warm_up": warm_up})
     with contextlib.ExitStack() as stack:
         base_url = url.rstrip("/") if url else stack.enter_context(own_server("--demo")).url
-        page = stack.enter_context(_page(chromium, base_url))
-        stream, token = _live_stream(page, base_url), _guest(page, base_url)
+        page = stack.enter_context(browser_page(chromium, base_url))
+        stream, token = live_stream(page, base_url), guest_token(page, base_url)
         told = {"whep": f"{base_url}/whep/{stream['id']}", "token": token, "timeout": JOIN_TIMEOUT_MS}
         times = [page.evaluate(JOIN_SCRIPT, told) for _ in range(warm_up + joins)][warm_up:]
         report.versions["chromium"] = page.context.browser.version
@@ -78,7 +79,8 @@ def measure(url: str | None, *, joins: int, warm_up: int, chromium: str) -> Repo
 
 
 @contextlib.contextmanager
-def _page(chromium: str, base_url: str) -> Iterator[Any]:
+def browser_page(chromium: str, base_url: str) -> Iterator[Any]:
+    """The server's first page in a browser of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -89,7 +91,8 @@ def _page(chromium: str, base_url: str) -> Iterator[Any]:
         browser.close()
 
 
-def _live_stream(page: Any, base_url: str) -> dict[str, Any]:
+def live_stream(page: Any, base_url: str) -> dict[str, Any]:
+    """A stream that is on the air, waited for; raises ServerError."""
     deadline = time.monotonic() + LIVE_TIMEOUT_S
     while time.monotonic() < deadline:
         for stream in _json(page.request.get(f"{base_url}/api/v1/streams?limit=1"))["items"]:
@@ -99,7 +102,8 @@ def _live_stream(page: Any, base_url: str) -> dict[str, Any]:
     raise ServerError(f"no stream was live on {base_url} within {LIVE_TIMEOUT_S:.0f} s")
 
 
-def _guest(page: Any, base_url: str) -> str:
+def guest_token(page: Any, base_url: str) -> str:
+    """A new guest's token; raises ServerError where guests are not welcome."""
     answer = page.request.post(f"{base_url}/api/v1/guest", data={"name": "First frame"})
     if answer.status != 201:
         raise ServerError(f"guests are not welcome at {base_url}: {answer.text()}")

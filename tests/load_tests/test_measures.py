@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from load_tests import first_frame, idle, startup
+from load_tests import first_frame, idle, join_delay, startup
 from load_tests.own_server import own_server
 from tests.browser.chromium import require_chromium
 
@@ -38,3 +38,11 @@ def test_a_viewers_first_picture_is_timed() -> None:
     report = first_frame.measure(None, joins=2, warm_up=1, chromium="chromium")
     assert report.passed
     assert "ms (of 2:" in str(report.figures["POST to first picture"])
+
+
+@pytest.mark.soak
+@pytest.mark.browser
+def test_who_joins_is_not_behind_who_was_there_before() -> None:
+    require_chromium()
+    report = join_delay.measure(None, joins=6, chromium="chromium")
+    assert report.passed, report.checks

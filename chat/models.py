@@ -75,6 +75,7 @@ class Poll(msgspec.Struct, frozen=True):
     id: str
     question: str
     answers: list[str]
+    #: when it closes; of a closed one, when it closed
     closes_at_ms: int
     state: str
     counts: list[int]
@@ -98,6 +99,7 @@ class ChatState(msgspec.Struct, frozen=True):
 
     rules: Rules
     pinned: Message | None
+    #: the newest, open or closed
     poll: Poll | None
     #: open questions, oldest first; only hosts and moderators are shown them
     questions: list[Message]

@@ -154,7 +154,7 @@ class ChatService(Moderation):
         return ChatState(
             rules=Rules(int(rules[0] or 0) // 1000, rules[1] == b"1"),
             pinned=None if pinned is None else _read_message(pinned),
-            poll=await self._open_poll(stream_id),
+            poll=await self._newest_poll(stream_id),
             questions=[_read_message(asked[place]) for place in places if place in asked],
             moderators=sorted(user.decode() for user in moderators),
             words=_read_words(rules[2] or b"[]"),
@@ -173,15 +173,14 @@ class ChatService(Moderation):
             steps.append(msgspec.structs.replace(step, id=name, at_ms=int(name.partition("-")[0])))
         return steps, steps[-1].id if len(entries) > limit else None
 
-    async def _open_poll(self, stream_id: str) -> Poll | None:
+    async def _newest_poll(self, stream_id: str) -> Poll | None:
         try:
             [text] = await self._run(
                 scripts.POLL_TICK, [keys.room(stream_id), keys.log(stream_id), keys.poll(stream_id)], [""]
             )
         except PollNotFound:
             return None
-        poll = _read_poll(text)
-        return poll if poll.state == "open" else None
+        return _read_poll(text)
 
     async def _ask(self, *commands: tuple[Any, ...]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)

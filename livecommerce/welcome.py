@@ -44,6 +44,7 @@ class ChatView(msgspec.Struct, frozen=True):
 
     rules: Rules
     pinned: Message | None
+    #: the newest, open or closed
     poll: Poll | None
     questions: list[Message]
     #: blocked words as they were given, and whom the host made moderators
@@ -144,7 +145,8 @@ async def _read_state(context: Context, room: Room) -> RoomState:
         context.chat.state(stream_id),
     )
     # Where an event was missed, or this worker came later than it.
-    room.moderators, room.poll_open = frozenset(chat.moderators), chat.poll is not None
+    room.moderators = frozenset(chat.moderators)
+    room.poll_open = chat.poll is not None and chat.poll.state == "open"
     return RoomState(stream, viewers, pinned, deals, products, chat)
 
 

@@ -12,10 +12,14 @@ local counts = {}
 for i = 1, answers do counts[i] = redis.call('HGET', poll, 'c' .. (i - 1)) or '0' end
 local told = '"counts":[' .. table.concat(counts, ',') .. '],"votes":' .. votes .. '}'
 local close = state == 'open' and (asked ~= '' or now >= tonumber(closes_at_ms))
-if close then state = 'closed' end
+if close then
+  state = 'closed'
+  -- closed early: from then on it says when it closed, so that who comes later knows how old the result is
+  if now < tonumber(closes_at_ms) then closes_at_ms = integer(now) end
+end
 local json = '{' .. fixed .. ',"closes_at_ms":' .. closes_at_ms .. ',"state":"' .. state .. '",' .. told
 if close then
-  redis.call('HSET', poll, 'state', 'closed')
+  redis.call('HSET', poll, 'state', 'closed', 'closes_at_ms', closes_at_ms)
   emit(room, log, now, 'poll.closed', '{"poll":' .. json .. '}')
 elseif state == 'open' and shown ~= votes then
   redis.call('HSET', poll, 'shown', votes, 'shown_ms', integer(now))

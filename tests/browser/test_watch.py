@@ -134,7 +134,7 @@ async def test_a_moderator_acts_from_a_line(browser: Browser, api: Api) -> None:
 
 @SIZES
 async def test_voting(browser: Browser, api: Api, size: tuple[int, int]) -> None:
-    """One vote, counted live, remembered over a reload; the deal's countdown stays in sight; then the result."""
+    """One vote, counted live, remembered over a reload; the deal's countdown stays in sight; then the result, reloaded too."""
     stage = await Stage.set(api)
     page = await open_watch(browser, api.url, stage.stream_id, size)
     await stage.fill_showcase()
@@ -155,6 +155,10 @@ async def test_voting(browser: Browser, api: Api, size: tuple[int, int]) -> None
     await stage.do(stage.host, "poll.close", poll_id=poll["id"])
     await expect(page.get_by_test_id("poll-card")).to_have_attribute("data-state", "closed", timeout=PATIENCE_MS)
     await expect(page.get_by_test_id("announcer")).to_contain_text("The poll is over")
+    await page.reload()
+    await expect(page.get_by_test_id("poll-card")).to_have_attribute("data-state", "closed", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("poll-votes")).to_have_text("2 votes")
+    await expect(chosen).to_have_attribute("aria-pressed", "true")
     await page.context.close()
 
 

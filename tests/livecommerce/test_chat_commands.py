@@ -199,7 +199,12 @@ async def test_a_poll_is_closed_by_its_host_and_a_new_one_may_follow(worker: Roo
     assert await refused(host, "poll.open", question="One?", answers=["a"]) == "invalid"
     assert await refused(host, "poll.close", poll_id="poll1") == "poll_not_found"
     first = (await ok(host, "poll.open", question="First?", answers=["a", "b"]))["poll"]
-    assert (await ok(host, "poll.close", poll_id=first["id"]))["poll"]["state"] == "closed"
+    closed = (await ok(host, "poll.close", poll_id=first["id"]))["poll"]
+    assert closed["state"] == "closed"
+    # who comes now is shown the result, and how old it is
+    late = await worker.join(stream_id, "late")
+    assert late.joined["chat"]["poll"] == closed
+    assert closed["closes_at_ms"] <= late.joined["server_ms"] < first["closes_at_ms"]
     second = (await ok(host, "poll.open", question="Second?", answers=["a", "b"]))["poll"]
     assert second["id"] != first["id"]
     assert await refused(host, "poll.vote", poll_id=first["id"], answer=0) == "poll_not_found"

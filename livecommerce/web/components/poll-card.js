@@ -5,14 +5,13 @@ import { safeStorage } from "../client.js";
 import { percent, t } from "../ui/i18n.js";
 import { everyTick } from "../ui/ticker.js";
 
-/** The result stays this long. */
-const LINGERS_MS = 15_000;
+/** The result stays this long after the end, for who reloads meanwhile too. */
+const LINGERS_MS = 20_000;
 /** One's own vote by poll: the server counts it once and tells it to nobody, so a reload must remember it. */
 const SAVED = "livecommerce.vote";
 
 class PollCard extends HTMLElement {
   #poll = null;
-  #closedAt = null;
   #storage = safeStorage();
 
   connectedCallback() {
@@ -40,11 +39,8 @@ class PollCard extends HTMLElement {
 
   follow(store) {
     this.store = store;
-    store.addEventListener("poll", ({ detail }) => {
-      if (detail.closed) this.#closedAt = store.clock.now();
-      this.#draw();
-    });
-    store.addEventListener("stream", () => store.stream.state === "ended" && show(this.card, false));
+    store.addEventListener("poll", () => this.#draw());
+    store.addEventListener("stream", () => this.#draw());
   }
 
   get #chosen() {
@@ -54,13 +50,12 @@ class PollCard extends HTMLElement {
 
   #draw() {
     const { poll } = this.store;
-    const shown = poll !== null && (poll.state === "open" || this.#closedAt !== null);
+    const shown = poll !== null && this.store.stream?.state !== "ended" && (poll.state === "open" || this.#lingers(poll));
     show(this.card, shown);
     if (!shown) return;
     if (this.#poll?.id !== poll.id) this.#dress(poll);
     this.#poll = poll;
     const open = poll.state === "open";
-    if (open) this.#closedAt = null;
     this.card.dataset.state = poll.state;
     show(this.ring, open);
     this.#count(poll, open);
@@ -113,10 +108,14 @@ class PollCard extends HTMLElement {
     }
   }
 
+  /** A closed poll says when it closed, by the server's clock. */
+  #lingers(poll) {
+    return this.store.clock.now() - poll.closes_at_ms < LINGERS_MS;
+  }
+
   #fade() {
-    if (this.#closedAt === null || this.store.clock.now() - this.#closedAt < LINGERS_MS) return;
-    this.#closedAt = null;
-    this.#draw();
+    const { poll } = this.store ?? {};
+    if (poll && poll.state !== "open" && !this.card.hidden && !this.#lingers(poll)) show(this.card, false);
   }
 }
 

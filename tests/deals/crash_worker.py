@@ -1,6 +1,8 @@
-"""A worker process for crash tests: buys as fast as it can, and writes down what it asks before and hears after.
+"""Worker processes for crash tests: each buys as fast as it can, and writes down what it asks before and hears after.
 
-Each line of its diary is one ``write``, so all but the last one of a killed worker is whole: ``ask <user> <key>``,
+They are forked by a nursery that has everything imported already: a new Python would take half a second each time.
+
+Each line of a diary is one ``write``, so all but the last one of a killed worker is whole: ``ask <user> <key>``,
 ``yes <user> <key> <order id>``.
 """
 
@@ -10,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 from typing import Any
 
@@ -80,5 +83,25 @@ async def main(socket: str, stream_id: str, deal_id: str, name: str, path: str) 
     await asyncio.gather(hearing, *(buy(service, stream_id, deal_id, f"{name}.{n}", diary) for n in range(BUYERS)))
 
 
+def nursery() -> None:
+    """Answer ``start <words of main>`` with a new worker's pid, and ``kill <pid>`` once it is gone; end with stdin."""
+    children: set[int] = set()
+    for line in sys.stdin:
+        verb, *words = line.split()
+        if verb == "start":
+            children.add(pid := os.fork())
+            if pid == 0:
+                os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+                random.seed()  # else every worker would roll the same dice
+                asyncio.run(main(*words))
+        else:
+            children.discard(pid := int(words[0]))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.write(1, b"%d\n" % pid)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:6]))
+    nursery()

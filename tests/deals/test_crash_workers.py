@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,32 +33,63 @@ WORKERS = 2
 KILLS = 4
 
 
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    """Where workers are born."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+class Nursery:
+    """The parent of all workers of a test; it dies with this process, and they with it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.deals.crash_worker"],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ask(self, *words: str | int) -> int:
+        """The pid that ``start`` or ``kill`` was about."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(*words, file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End, and whatever is left of the workers."""
+        self._process.communicate(timeout=20)
+
+
 class Crew:
     """Worker processes that are started again when they were killed."""
 
-    def __init__(self, valkey: MortalValkey, deal: Deal, folder: Path) -> None:
-        self._valkey, self._deal, self._folder = valkey, deal, folder
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+    def __init__(self, nursery: Nursery, valkey: MortalValkey, deal: Deal, folder: Path) -> None:
+        self._nursery, self._valkey, self._deal, self._folder = nursery, valkey, deal, folder
+        self._workers: dict[int, int] = {}
         self._started = 0
 
     def start(self, place: int) -> None:
         self._started += 1
-        name = f"w{self._started}"
-        words = (str(self._valkey.socket), self._deal.stream_id, self._deal.id, name, str(self._folder / "diary"))
-        self._processes[place] = subprocess.Popen(
-            [sys.executable, "-m", "tests.deals.crash_worker", *words],
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.DEVNULL,
-        )
+        where = (self._valkey.socket, self._deal.stream_id, self._deal.id, f"w{self._started}", self._folder / "diary")
+        self._workers[place] = self._nursery.ask("start", *map(str, where))
 
     def kill(self, place: int) -> None:
-        process = self._processes.pop(place)
-        process.kill()
-        process.wait()
+        self._nursery.ask("kill", self._workers.pop(place))
 
     def kill_all(self) -> None:
-        for place in list(self._processes):
+        for place in list(self._workers):
             self.kill(place)
+
+    def asked(self) -> int:
+        """How many questions the diary has so far."""
+        path = self._folder / "diary"
+        return path.read_bytes().count(b"ask ") if path.exists() else 0
 
     def diary(self) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
         """What was asked, and what was answered yes."""
@@ -66,7 +101,9 @@ class Crew:
         return asked, {(w[1], w[2]): w[3] for w in lines if w[0] == "yes" and len(w) == 4}
 
 
-async def one_round(folder: Path, seed: int) -> None:
+async def one_round(nursery: Nursery, folder: Path, seed: int) -> Counter[str]:
+    """One sale; how many workers and Valkeys died in it."""
+    killed = Counter[str]()
     chance = random.Random(seed)
     valkey = MortalValkey(folder)
     valkey.start()
@@ -75,7 +112,7 @@ async def one_round(folder: Path, seed: int) -> None:
     service = DealService(client, ScriptRunner(client), payments, now_ms=now_ms, new_id=new_id)
     stock = chance.choice([200, 2_000, 100_000])
     deal = await open_deal(service, new_id("s"), stock=stock, hold_s=chance.choice([1, 3600]), duration_s=3600)
-    crew = Crew(valkey, deal, folder)
+    crew = Crew(nursery, valkey, deal, folder)
     try:
         for place in range(WORKERS):
             crew.start(place)
@@ -85,14 +122,17 @@ async def one_round(folder: Path, seed: int) -> None:
             victims = chance.choice(["worker", "valkey", "both"])
             if victims != "valkey":
                 crew.kill(place := chance.randrange(WORKERS))
+                killed["workers killed"] += 1
             if victims != "worker":
                 await asyncio.to_thread(valkey.kill)
                 await asyncio.to_thread(valkey.start)
+                killed["valkeys killed"] += 1
             if victims != "valkey":
                 crew.start(place)
-            await _until_asked(crew, len(crew.diary()[0]) + 20)
+            await _until_asked(crew, crew.asked() + 20)
         crew.kill_all()
         await _judge(client, service, deal, *crew.diary())
+        return killed
     finally:
         crew.kill_all()
         await service.aclose()
@@ -101,7 +141,7 @@ async def one_round(folder: Path, seed: int) -> None:
 
 
 async def _until_asked(crew: Crew, count: int) -> None:
-    await until(lambda: len(crew.diary()[0]) > count, within_s=60)
+    await until(lambda: crew.asked() > count, within_s=60)
 
 
 async def _judge(
@@ -141,19 +181,31 @@ async def _judge(
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
-async def test_killed_workers_and_valkeys_lose_and_double_nothing(tmp_path: Path, round_: int) -> None:
-    await one_round(tmp_path, round_)
+async def test_killed_workers_and_valkeys_lose_and_double_nothing(
+    nursery: Nursery, tmp_path: Path, round_: int
+) -> None:
+    await one_round(nursery, tmp_path, round_)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(24 * 3600)
-async def test_a_thousand_rounds_of_killed_workers_and_valkeys(tmp_path: Path) -> None:
-    first = int(os.environ.get("CRASH_SEED", str(ROUNDS)))
-    for seed in range(first, first + int(os.environ.get("CRASH_ROUNDS", str(SOAK_ROUNDS)))):
+async def test_a_thousand_rounds_of_killed_workers_and_valkeys(
+    nursery: Nursery, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    first, rounds = int(os.environ.get("CRASH_SEED", str(ROUNDS))), int(os.environ.get("CRASH_ROUNDS", SOAK_ROUNDS))
+    until_s = time.monotonic() + float(os.environ.get("CRASH_SECONDS", "inf"))
+    done, kills = 0, Counter[str]()
+    for seed in range(first, first + rounds):
+        if time.monotonic() > until_s:
+            break
         folder = tmp_path / str(seed)
         folder.mkdir()
         try:
-            await one_round(folder, seed)
+            kills += await one_round(nursery, folder, seed)
         except BaseException as error:
             error.add_note(f"round with seed {seed}")
             raise
+        done += 1
+        shutil.rmtree(folder)
+    for name, number in {"rounds": done, **kills}.items():
+        record_testsuite_property(name, number)

@@ -29,8 +29,8 @@
     Stream. One entry a step of moderation, field ``e``: JSON ``{action, by, …}``; the entry's id is its time. The
     newest :data:`JOURNAL_CAP` or a little more.
 ``lc:{s}:chat:poll``
-    Hash of the newest poll, open or closed: ``id state fixed answers closes_at_ms votes``, ``c0``… the counts, ``shown``/``shown_ms``
-    the votes last shown and when.
+    Hash of the newest poll, open or closed: ``id state fixed answers closes_at_ms votes``, ``c0``… the counts,
+    ``shown``/``shown_ms`` the votes last shown and when.
 ``lc:{s}:chat:poll:<id>:votes``
     Hash with a TTL of :data:`VOTES_TTL_MS`. Field: user id; value: the answer's number.
 ``lc:{s}:chat:questions``, ``lc:{s}:chat:questions:order``

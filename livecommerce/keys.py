@@ -20,6 +20,8 @@ Every key of a stream carries one hash tag, ``lc:{<stream_id>}:…``, so that a 
     Hash with a TTL of 30 days: ``width`` ms of a bucket and the number of the ``first``; ``v:<n>`` the most viewers and
     ``m:<n>`` the messages of bucket *n* (time divided by the width), at most 360 of them. HyperLogLogs of the users who
     joined, and of those who looked at a product.
+``lc:{s}:poster``
+    String with a TTL of an hour: 16 characters that name the picture's bytes, then the bytes (JPEG, at most 64 KiB).
 ``lc:worker:<id>``
     String with a TTL of 5 s, refreshed every second: the worker's private HTTP address (``http://host:port``).
 ``lc:workers``
@@ -65,6 +67,11 @@ def visitors(stream_id: str) -> str:
 def product_views(stream_id: str, product_id: str) -> str:
     """HyperLogLog of who looked at a product."""
     return f"lc:{{{stream_id}}}:analytics:views:{product_id}"
+
+
+def poster(stream_id: str) -> str:
+    """The picture that stands for a stream, behind its tag."""
+    return f"lc:{{{stream_id}}}:poster"
 
 
 def worker(worker_id: str) -> str:

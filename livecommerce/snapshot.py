@@ -27,6 +27,8 @@ class RoomState:
     stream: Stream
     viewers: int
     pinned: str | None
+    #: the tag of its poster
+    poster: str | None
     deals: list[Deal]
     products: list[Product]
     chat: ChatState

@@ -14,8 +14,9 @@ from deals.models import Deal, Order, OrderState, Product
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import Context
 from livecommerce.http.access import BANS
-from livecommerce.http.resources import PublicStream, base_url, urls_of
+from livecommerce.http.resources import PublicStream, base_url, poster_url, urls_of
 from livecommerce.hub import Arrival
+from livecommerce.posters import poster_tag
 from livecommerce.problems import Problem
 from livecommerce.room import Room
 from livecommerce.snapshot import RoomState
@@ -103,6 +104,7 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
         context.analytics.visited(stream.id, identity.user_id)
     # Viewers come and go without an event that would make the shared reading anew.
     shown = context.presence.shown(stream.id)
+    base = base_url(request)
     can = [g.value for g in (Grant.WATCH, Grant.CHAT, Grant.BUY, Grant.HOST, Grant.MODERATE) if visit.may(g)]
     if visit.appointed and Grant.MODERATE.value not in can:
         can.append(Grant.MODERATE.value)
@@ -120,7 +122,8 @@ async def welcome(request: web.Request, visit: Visit, arrival: Arrival) -> Any:
             created_ms=stream.created_ms,
             viewers=state.viewers if shown is None else shown,
             pinned=state.pinned,
-            urls=urls_of(stream.id, base_url(request)),
+            urls=urls_of(stream.id, base),
+            poster_url=poster_url(stream.id, state.poster, base),
         ),
         deals=state.deals,
         products=state.products,
@@ -136,10 +139,10 @@ def _chat_view(chat: ChatState, *, staff: bool) -> ChatView:
 
 async def _read_state(context: Context, room: Room) -> RoomState:
     stream_id = room.stream_id
-    stream, viewers, pinned, deals, products, chat = await asyncio.gather(
+    stream, viewers, (pinned, poster), deals, products, chat = await asyncio.gather(
         context.streams.get(stream_id),
         context.presence.count(stream_id),
-        context.deals.pinned(stream_id),
+        asyncio.gather(context.deals.pinned(stream_id), poster_tag(context.redis, stream_id)),
         context.deals.deals(stream_id),
         context.deals.products(stream_id),
         context.chat.state(stream_id),
@@ -147,7 +150,7 @@ async def _read_state(context: Context, room: Room) -> RoomState:
     # Where an event was missed, or this worker came later than it.
     room.moderators = frozenset(chat.moderators)
     room.poll_open = chat.poll is not None and chat.poll.state == "open"
-    return RoomState(stream, viewers, pinned, deals, products, chat)
+    return RoomState(stream, viewers, pinned, poster, deals, products, chat)
 
 
 def _refuse_ended(stream: Stream) -> None:

@@ -125,6 +125,13 @@ class Client:
         """End a stream (host)."""
         await self.request("DELETE", f"/api/v1/streams/{stream_id}")
 
+    async def put_poster(self, stream_id: str, jpeg: bytes) -> None:
+        """Send the picture that stands for a stream (host): a baseline JPEG of at most 64 KiB."""
+        path = f"/api/v1/streams/{stream_id}/poster"
+        status, headers, content = await self._exchange("PUT", path, jpeg, {"Content-Type": "image/jpeg"})
+        if status != 204:
+            raise ServerError.of_problem(status, _decoded(headers.get("Content-Type", ""), content))
+
     # --- products and deals ---------------------------------------------------------------------------------------
 
     async def put_product(self, stream_id: str, product_id: str, spec: Json) -> Json:

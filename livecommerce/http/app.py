@@ -13,14 +13,26 @@ from livecommerce.context import CONTEXT, Context
 from livecommerce.doors import DOORS, Doors
 from livecommerce.http import health, media, pages, pipes, schema, webhooks
 from livecommerce.http.access import BANS, GATE, Gate
-from livecommerce.http.api import analytics, claims, deals, guest, orders, price_rules, products, streams, waitlist
+from livecommerce.http.api import (
+    analytics,
+    claims,
+    deals,
+    guest,
+    orders,
+    poster,
+    price_rules,
+    products,
+    streams,
+    waitlist,
+)
 from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
 from livecommerce.http.middlewares import dress, edge
 from livecommerce.http.proxy import PROXY, WorkerProxy
-from livecommerce.limits import TrustedProxies
+from livecommerce.limits import RateLimiter, TrustedProxies
+from livecommerce.posters import Posters
 
 #: every operation of the public HTTP contract; the router tries them in this order, so those asked most come first
 ENDPOINTS: Sequence[Endpoint] = (
@@ -33,6 +45,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     *guest.ENDPOINTS,
     *orders.ENDPOINTS,
     *analytics.ENDPOINTS,
+    *poster.ENDPOINTS,
     *webhooks.ENDPOINTS,
     *media.ENDPOINTS,
     *health.ENDPOINTS,
@@ -79,6 +92,7 @@ def build_app(context: Context) -> web.Application:
     app[PROXY] = WorkerProxy(hops)
     app[ENDER] = StreamEnder(context, app[PROXY])
     app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)
+    app[poster.POSTERS], app[poster.PACE] = Posters(context.redis), RateLimiter(poster.POSTER_RATE)
     app[health.DRAINING] = []
     app.on_response_prepare.append(dress)
     app.cleanup_ctx.append(_parts)

@@ -128,7 +128,11 @@ def _responses(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
 
 
 def _content(bodies: Sequence[Body], schema_of: dict[int, Any]) -> dict[str, Any]:
-    return {body.media_type: {"schema": _schema(body.kind, schema_of)} for body in bodies}
+    return {
+        # OpenAPI 3.1: binary content has no schema
+        body.media_type: {} if body.media_type.startswith("image/") else {"schema": _schema(body.kind, schema_of)}
+        for body in bodies
+    }
 
 
 def _schema(kind: Any, schema_of: dict[int, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from livecommerce.context import CONTEXT, Context
 from livecommerce.http.access import GATE
+from livecommerce.posters import poster_tag
 from streams.models import Host, Stream, StreamState
 
-#: a list asks Valkey twice a stream: this many streams at once, so that one request cannot take every connection
+#: a list asks Valkey thrice a stream: this many streams at once, so that one request cannot take every connection
 _AT_ONCE = 8
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
@@ -38,6 +39,8 @@ class PublicStream(msgspec.Struct, frozen=True, kw_only=True):
     viewers: int
     pinned: str | None
     urls: StreamUrls
+    #: where the picture that stands for the show is; null where none was sent lately
+    poster_url: str | None
 
 
 async def public_stream(request: web.Request, stream: Stream) -> PublicStream:
@@ -65,7 +68,13 @@ async def _compose(context: Context, stream: Stream, base: str) -> PublicStream:
         viewers=await context.presence.count(stream.id),
         pinned=await context.deals.pinned(stream.id),
         urls=urls_of(stream.id, base),
+        poster_url=poster_url(stream.id, await poster_tag(context.redis, stream.id), base),
     )
+
+
+def poster_url(stream_id: str, tag: str | None, base: str) -> str | None:
+    """Where the poster with this tag is: another picture has another address."""
+    return None if tag is None else f"{base}/api/v1/streams/{stream_id}/poster?v={tag}"
 
 
 def urls_of(stream_id: str, base: str) -> StreamUrls:

@@ -134,7 +134,7 @@ async def test_a_moderator_acts_from_a_line(browser: Browser, api: Api) -> None:
 
 @SIZES
 async def test_voting(browser: Browser, api: Api, size: tuple[int, int]) -> None:
-    """One vote, counted live, remembered over a reload; the deal's countdown stays in sight; then the result, reloaded too."""
+    """One vote, counted live, remembered over a reload; the deal's countdown stays in sight; then the result, too."""
     stage = await Stage.set(api)
     page = await open_watch(browser, api.url, stage.stream_id, size)
     await stage.fill_showcase()

@@ -140,6 +140,7 @@ class Answer:
     headers: Any
     body: Any
     text: str
+    raw: bytes
 
     @property
     def code(self) -> str:
@@ -171,11 +172,10 @@ class EdgeWorker:
         async with self.client.request(
             method, self.url + path, headers=headers, allow_redirects=False, **how
         ) as response:
-            text = await response.text()
+            raw, text = await response.read(), await response.text(errors="replace")
             is_json = "json" in response.content_type and method != "HEAD"
-            return Answer(
-                response.status, response.headers, await response.json(content_type=None) if is_json else text, text
-            )
+            body = await response.json(content_type=None) if is_json else text
+            return Answer(response.status, response.headers, body, text, raw)
 
     def app_hops(self) -> SignedHops:
         """What signs this worker's requests to others."""

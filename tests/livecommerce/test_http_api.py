@@ -56,6 +56,7 @@ async def test_a_stream_is_created_shown_and_listed_with_its_addresses(edge: Edg
             "ws": f"ws{at}/ws/{stream['id']}",
             "watch": f"http{at}/watch/{stream['id']}",
         },
+        "poster_url": None,
     }
     assert (await edge.ask("GET", f"/api/v1/streams/{stream['id']}")).body == stream
     newest = await edge.ask("GET", "/api/v1/streams?limit=500")

@@ -35,6 +35,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     claimaddress: Rate = Rate(100, 500)
     #: claims of one user with a discount code, right or wrong: what guessing codes is limited by
     codes: Rate = Rate(0.5, 10)
+    #: the same of all users of one address, who may be guests made for guessing; never on loopback
+    codesaddress: Rate = Rate(2, 100)
     #: WebSocket commands of one connection
     commands: Rate = Rate(20, 60)
     #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
@@ -116,6 +118,7 @@ class ClaimPace:
         self._users = RateLimiter(limits.claims)
         self._addresses = RateLimiter(limits.claimaddress)
         self._codes = RateLimiter(limits.codes)
+        self._codes_of_address = RateLimiter(limits.codesaddress)
         self._now_s = now_s
 
     def __call__(self, user_id: str, address: str, coded: bool = False) -> int | None:
@@ -124,6 +127,8 @@ class ClaimPace:
         wait_ms = self._users.take(user_id, now_s)
         if wait_ms is None and coded:
             wait_ms = self._codes.take(user_id, now_s)
+            if wait_ms is None and address:
+                wait_ms = self._codes_of_address.take(address, now_s)
         return self._addresses.take(address, now_s) if wait_ms is None and address else wait_ms
 
 

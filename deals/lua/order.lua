@@ -43,5 +43,11 @@ local function count_units(o, units)
   redis.call('HSET', LEDGER, field, integer(math.max(0, tonumber(used) + units)) .. refs)
 end
 
+-- Whether so many units more are within a buyer's limit.
+local function within_limit(d, user, units)
+  local used = string.match(redis.call('HGET', LEDGER, 'b:' .. user) or '0', '^%d+')
+  return tonumber(used) + units <= d.limit
+end
+
 -- What the deal has brought in: by 1 when an order is paid, by -1 when it will be refunded. (+ 0: never "-0")
 local function count_revenue(o, by) redis.call('HINCRBY', DEAL, 'revenue', integer(by * o.total + 0)) end

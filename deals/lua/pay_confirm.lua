@@ -1,5 +1,5 @@
 -- pay_confirm.lua: the money is here. paying -> paid; an expired order is rescued if its units (and a use of its code)
--- are left, else it is paid too late and will be refunded. Safe to repeat.
+-- are left and its buyer may have them, else it is paid too late and will be refunded. Safe to repeat.
 -- KEYS: those of a deal
 -- ARGV: order ref
 -- Returns {0, order as JSON} or {REFUSED.order_not_found | illegal_state, why}; illegal: nobody wants the money
@@ -8,7 +8,8 @@ if not o then return {REFUSED.order_not_found, 'There is no such order.'} end
 if o.paid then return {0, order_json(o)} end
 -- A dead attempt's money may find the order held again: it is that payment after all.
 if o.state == 'held' then step_order(o, 'pay') end
-local rescued = d.state ~= 'cancelled' and on_sale(d) >= o.units and code_is_left(o)
+local rescued = d.state ~= 'cancelled' and on_sale(d) >= o.units and within_limit(d, o.buyer.id, o.units)
+  and code_is_left(o)
 if ORDER_STEP[o.state].confirm then
   step_order(o, 'confirm')
   d.held, d.sold = d.held - o.units, d.sold + o.units

@@ -11,8 +11,7 @@ if rank then return {0, rank + 1} end
 if d.state == 'scheduled' then return {REFUSED.not_open, 'The deal has not opened yet.'} end
 if not DEAL_STEP[d.state].close then return {REFUSED.closed, 'The deal is over.'} end
 if on_sale(d) > 0 then return {REFUSED.illegal_state, 'Units are left: claim one.'} end
-local used = string.match(redis.call('HGET', LEDGER, 'b:' .. user) or '0', '^(%d+)')
-if tonumber(used) + 1 > d.limit then
+if not within_limit(d, user, 1) then
   return {REFUSED.limit_reached, 'You have as many of these as one buyer may.'}
 end
 if redis.call('ZCARD', QUEUE) >= tonumber(ARGV[4]) then

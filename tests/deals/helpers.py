@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from redis.asyncio import Redis
 
 from deals import keys
-from deals.errors import WebhookRefused
-from deals.models import Buyer, Deal, DealSpec, Money, Order
+from deals.errors import OutcomeUnknown, WebhookRefused
+from deals.models import Buyer, Deal, DealSpec, Money, Order, OrderState
 from deals.payments import Declined, PaymentStatus
 from deals.scripts import RunScript
 from deals.service import DealService
@@ -134,3 +135,22 @@ class Till:
 
     def webhook(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Webhook:
         raise WebhookRefused("The till sends none.")
+
+
+async def pay(service: DealService, order: Order, token: str = "pm_ok") -> Order:
+    return await service.pay(order.id, buyer_id=order.buyer.id, payment_token=token)
+
+
+async def crash_after_capture(service: DealService, till: Till, order: Order) -> None:
+    """A worker that dies between capture and recording leaves this behind."""
+    till.lose_capture_answer = True
+    with pytest.raises(OutcomeUnknown):
+        await pay(service, order)
+    till.lose_capture_answer = False
+    assert (await service.order(order.id)).state is OrderState.PAYING
+
+
+async def repair(service: DealService, deal: Deal) -> None:
+    """Tick, and wait for the orders that it took up."""
+    await tick(service, deal)
+    await asyncio.gather(*service._cashier._tasks)

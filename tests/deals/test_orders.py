@@ -7,37 +7,31 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from deals.errors import IllegalState, Invalid, OrderNotFound, OutcomeUnknown, PaymentDeclined
-from deals.models import Deal, DealState, Money, Order, OrderState
+from deals.errors import IllegalState, Invalid, OrderNotFound, PaymentDeclined
+from deals.models import DealState, Money, OrderState
 from deals.payments import Declined, PaymentStatus, SimulatedPayments
 from deals.service import DealService, stream_of_order
-from tests.deals.helpers import ScriptClock, Till, check_books, claim, events, open_deal, tick, types, until
-
-
-async def _pay(service: DealService, order: Order, token: str = "pm_ok") -> Order:
-    return await service.pay(order.id, buyer_id=order.buyer.id, payment_token=token)
-
-
-async def _crash_after_capture(service: DealService, till: Till, order: Order) -> None:
-    """A worker that dies between capture and recording leaves this behind."""
-    till.lose_capture_answer = True
-    with pytest.raises(OutcomeUnknown):
-        await _pay(service, order)
-    till.lose_capture_answer = False
-    assert (await service.order(order.id)).state is OrderState.PAYING
-
-
-async def _repair(service: DealService, deal: Deal) -> None:
-    """Tick, and wait for the orders that it took up."""
-    await tick(service, deal)
-    await asyncio.gather(*service._cashier._tasks)
+from tests.deals.helpers import (
+    ScriptClock,
+    Till,
+    check_books,
+    claim,
+    crash_after_capture,
+    events,
+    open_deal,
+    pay,
+    repair,
+    tick,
+    types,
+    until,
+)
 
 
 async def test_paying_moves_units_from_held_to_sold_and_says_so(
     timed: DealService, redis: Redis, stream_id: str
 ) -> None:
     deal = await open_deal(timed, stream_id)
-    paid = await _pay(timed, await claim(timed, deal, units=2))
+    paid = await pay(timed, await claim(timed, deal, units=2))
     assert paid.state is OrderState.PAID
     assert paid.paid_ms is not None
     now = await check_books(timed, deal)
@@ -51,8 +45,8 @@ async def test_paying_moves_units_from_held_to_sold_and_says_so(
 
 async def test_paying_twice_captures_once(timed: DealService, till: Till, stream_id: str) -> None:
     order = await claim(timed, await open_deal(timed, stream_id))
-    first = await _pay(timed, order)
-    assert await _pay(timed, order) == first
+    first = await pay(timed, order)
+    assert await pay(timed, order) == first
     assert till.calls.count("capture") == 1
 
 
@@ -62,10 +56,10 @@ async def test_a_decline_keeps_the_hold_and_extends_it_only_once(
     order = await claim(timed, await open_deal(timed, stream_id, hold_s=10))
     for _ in range(2):
         with pytest.raises(PaymentDeclined):
-            await _pay(timed, order, "pm_declined")
+            await pay(timed, order, "pm_declined")
         now = await timed.order(order.id)
         assert (now.state, now.held_until_ms) == (OrderState.HELD, order.held_until_ms + 30_000)
-    assert (await _pay(timed, order)).state is OrderState.PAID
+    assert (await pay(timed, order)).state is OrderState.PAID
 
 
 async def test_a_second_payment_waits_while_one_is_going_on(
@@ -73,10 +67,10 @@ async def test_a_second_payment_waits_while_one_is_going_on(
 ) -> None:
     order = await claim(timed, await open_deal(timed, stream_id))
     till.gate = asyncio.Event()
-    first = asyncio.create_task(_pay(timed, order))
+    first = asyncio.create_task(pay(timed, order))
     await until(lambda: "authorise" in till.calls)
     with pytest.raises(IllegalState) as refused:
-        await _pay(timed, order)
+        await pay(timed, order)
     assert refused.value.retry_after_ms == 20_000
     with pytest.raises(IllegalState):
         await timed.cancel_order(order.id, buyer_id="user-1")
@@ -101,7 +95,7 @@ async def test_a_hold_expires_and_its_unit_returns(
     assert (now.left, now.state) == (1, DealState.OPEN)
     assert (await types(redis, stream_id)).count("deal.released") == 1
     with pytest.raises(IllegalState):
-        await _pay(timed, order)
+        await pay(timed, order)
     assert (await claim(timed, deal, key="again")).state is OrderState.HELD
 
 
@@ -111,7 +105,7 @@ async def test_a_payment_after_the_deadline_is_refused_even_before_the_ticker_ca
     order = await claim(timed, await open_deal(timed, stream_id, hold_s=10))
     clock.now_ms += 10_000
     with pytest.raises(IllegalState):
-        await _pay(timed, order)
+        await pay(timed, order)
     assert till.calls == []
 
 
@@ -130,47 +124,10 @@ async def test_a_dead_workers_payment_is_taken_over_without_a_second_capture(
     timed: DealService, clock: ScriptClock, till: Till, stream_id: str
 ) -> None:
     order = await claim(timed, await open_deal(timed, stream_id))
-    await _crash_after_capture(timed, till, order)
+    await crash_after_capture(timed, till, order)
     clock.now_ms += 20_000
-    assert (await _pay(timed, order)).state is OrderState.PAID
+    assert (await pay(timed, order)).state is OrderState.PAID
     assert till.calls.count("capture") == 1
-
-
-async def test_late_money_is_found_and_buys_the_unit_if_one_is_left(
-    timed: DealService, clock: ScriptClock, till: Till, stream_id: str
-) -> None:
-    deal = await open_deal(timed, stream_id, stock=1, hold_s=10)
-    order = await claim(timed, deal)
-    await _crash_after_capture(timed, till, order)
-    clock.now_ms += 40_000
-    await _repair(timed, deal)
-    assert (await timed.order(order.id)).state is OrderState.PAID
-    now = await check_books(timed, deal)
-    assert (now.left, now.held, now.sold) == (0, 0, 1)
-    assert till.captures == {order.id: 1}
-
-
-async def test_late_money_without_a_unit_is_refunded(
-    timed: DealService, clock: ScriptClock, till: Till, stream_id: str
-) -> None:
-    deal = await open_deal(timed, stream_id, stock=1, hold_s=10)
-    order = await claim(timed, deal)
-    await _crash_after_capture(timed, till, order)
-    clock.now_ms += 40_000
-    timed._cashier._closed = True  # the worker that ticks dies before it looks at the money
-    await tick(timed, deal)
-    timed._cashier._closed = False
-    await _pay(timed, await claim(timed, deal, 2))
-    clock.now_ms += 5_000  # the dead worker's lease ends
-    await _repair(timed, deal)
-    clock.now_ms += 5_000
-    await _repair(timed, deal)
-    assert (await timed.order(order.id)).state is OrderState.REFUNDED
-    assert till.refunds == {order.id: 1}
-    entries, _ = await timed.journal(stream_id, after=None, limit=100)
-    steps = [e.what for e in entries if e.order.id == order.id]
-    assert steps == ["claimed", "paying", "expired", "paid_late", "refund_pending", "refunded"]
-    assert (await check_books(timed, deal)).sold == 1
 
 
 async def test_an_expired_payment_without_money_is_forgotten_in_the_end(
@@ -181,24 +138,24 @@ async def test_an_expired_payment_without_money_is_forgotten_in_the_end(
     till = timed._cashier._payments
     assert isinstance(till, Till)
     till.gate = asyncio.Event()
-    paying = asyncio.create_task(_pay(timed, order))
+    paying = asyncio.create_task(pay(timed, order))
     await until(lambda: "authorise" in till.calls)
     paying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await paying
     clock.now_ms += 40_000
-    await _repair(timed, deal)
+    await repair(timed, deal)
     settle = f"lc:{{{stream_id}}}:deal:{deal.id}:settle"
     assert await redis.zcard(settle) == 1
     clock.now_ms += 61_000
-    await _repair(timed, deal)
+    await repair(timed, deal)
     assert await redis.zcard(settle) == 0
     assert (await timed.order(order.id)).state is OrderState.EXPIRED
 
 
 async def test_a_refund_gives_money_and_units_back_once(timed: DealService, till: Till, stream_id: str) -> None:
     deal = await open_deal(timed, stream_id, stock=1)
-    order = await _pay(timed, await claim(timed, deal))
+    order = await pay(timed, await claim(timed, deal))
     assert (await timed.refund(order.id)).state is OrderState.REFUNDED
     assert (await timed.refund(order.id)).state is OrderState.REFUNDED
     assert till.refunds == {order.id: 1}

@@ -43,6 +43,7 @@ class Shop:
 
     async def claim(self, deal_id: str, user: str, **body: Any) -> Answer:
         token, headers = self.worker.token(user, "buy"), {"Idempotency-Key": body.pop("key", "k")}
+        headers["X-Forwarded-For"] = body.pop("address", "127.0.0.1")
         path = f"{self.path}/deals/{deal_id}/claims"
         return await self.worker.ask("POST", path, token=token, headers=headers, json={"units": 1} | body)
 
@@ -197,3 +198,29 @@ def test_the_pace_of_codes_is_a_users_own() -> None:
     pace = ClaimPace(Limits(codes=Rate(0.5, 2)), now_s=lambda: 0.0)
     assert [pace("ann", "", True) for _ in range(3)] == [None, None, 2000]
     assert (pace("ann", "", False), pace("bob", "", True)) == (None, None)
+
+
+def test_guests_made_for_guessing_share_the_pace_of_their_address() -> None:
+    clock = [0.0]
+    pace = ClaimPace(Limits(codes=Rate(0.5, 2), codesaddress=Rate(4, 5)), now_s=lambda: clock[0])
+    assert [pace(f"guest-{n}", "a", True) for n in range(6)] == [None] * 5 + [250]
+    assert (pace("guest-7", "b", True), pace("guest-8", "a", False)) == (None, None)
+    assert pace("at home", "", True) is None, "loopback has no address"
+    clock[0] = 0.25
+    assert pace("guest-9", "a", True) is None
+
+
+async def test_a_new_guest_cannot_go_on_guessing_where_others_stopped(redis: Redis) -> None:
+    limits = msgspec.structs.replace(GENEROUS, codesaddress=Rate(0.01, 3))
+    async with edge_worker(redis, limits=limits, trusted_proxy=("127.0.0.0/8",)) as worker:
+        shop = Shop(worker, await worker.stream())
+        deal = await shop.deal()
+
+        async def guess(guest: str, address: str, **body: Any) -> str:
+            answer = await shop.claim(deal, guest, address=address, **body)
+            return "yes" if answer.status == 201 else answer.code
+
+        told = [await guess(f"guest-{n}", "203.0.113.5", code=f"GUESS{n}") for n in range(4)]
+        assert told == ["code_unknown"] * 3 + ["rate_limited"]
+        assert await guess("guest-9", "203.0.113.6", code="GUESS9") == "code_unknown"
+        assert await guess("guest-9", "203.0.113.5") == "yes", "without a code there is nothing to guess"

@@ -152,6 +152,9 @@ class Publisher(Peer):
     ) -> None:
         kind = source.meaning.kind
         if kind == "video":
+            # By RTX, or the very packet once more: pipes and hosts without RTX send that.
+            if extended in source.missing:
+                self.counters.packets_recovered += 1
             missing = source.missing.received(extended, now_s)
             if missing:
                 self._ask_again(source, missing)
@@ -179,7 +182,6 @@ class Publisher(Peer):
         original = rtp.extend(payload[0] << 8 | payload[1], source.statistics.highest)
         if original in source.missing:
             source.statistics.packets += 1
-            self.counters.packets_recovered += 1
             self._deliver(source, header, original, payload[2:], values, now_s)
 
     def _note_transport(self, kind: str, values: dict[int, bytes], now_s: float) -> None:

@@ -5,6 +5,8 @@ import { OFFLINE, Refusal, asRefusal, refusalFromProblem } from "../client/error
 const POST_TIMEOUT_MS = 10_000;
 /** How long a connection may take from the answer to "connected". */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** How long without TURN where the answer has just named TURN servers: the next attempt goes by them. */
+const DIRECT_TIMEOUT_MS = 3_000;
 /** "disconnected" often heals by itself (a phone changes cells); after this long it is given up. */
 const DISCONNECT_GRACE_MS = 2_500;
 const STATS_EVERY_MS = 1_000;
@@ -106,7 +108,8 @@ export class MediaPeer extends EventTarget {
     const answer = await this.#post(pc.localDescription.sdp, signal);
     if (signal.aborted) throw signal.reason;
     await pc.setRemoteDescription({ type: "answer", sdp: answer });
-    await reached(pc, "connected", CONNECT_TIMEOUT_MS, signal);
+    const learned = this.#iceServers.length > 0 && pc.getConfiguration().iceServers.length === 0;
+    await reached(pc, "connected", learned ? DIRECT_TIMEOUT_MS : CONNECT_TIMEOUT_MS, signal);
   }
 
   async #post(offer, signal) {

@@ -27,6 +27,7 @@ from livecommerce.hub import Hub
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
 from livecommerce.series import MOST_BUCKETS, WIDTH_MS, Sales, halved
+from livecommerce.shown import ShownProducts
 from livecommerce.tasks import Periodic
 
 ADD: str = resources.files("livecommerce").joinpath("lua/analytics.lua").read_text("utf-8")
@@ -35,8 +36,7 @@ ADD: str = resources.files("livecommerce").joinpath("lua/analytics.lua").read_te
 SAMPLE_S, FLUSH_S = 1.0, 5
 #: how long the counts of a show are kept after the last of them
 KEPT_S = 30 * 86_400
-#: user ids that wait on one worker for the next flush, and those of one product (or of the visitors) in one flush;
-#: of one show's products no more either
+#: user ids that wait on one worker for the next flush, and those of one product (or of the visitors) in one flush
 MOST_WAITING, MOST_AT_ONCE = 20_000, 2_000
 #: shows whose journal one worker keeps added up; the one asked for longest ago goes first
 MOST_SHOWS = 64
@@ -124,6 +124,7 @@ class Analytics:
         self._now_ms = now_ms
         self._counted: dict[str, _Counted] = {}
         self._waiting = 0
+        self._shown = ShownProducts(deals)
         #: the viewers last told of each room, with their bucket
         self._told: dict[str, tuple[int, int]] = {}
         self._samples = 0
@@ -141,7 +142,7 @@ class Analytics:
             async with asyncio.timeout(LAST_FLUSH_S):
                 await self.flush()
 
-    # counting: none of these waits for anything
+    # counting
 
     def said(self, stream_id: str) -> None:
         """A message was sent."""
@@ -153,14 +154,10 @@ class Analytics:
         """Somebody joined."""
         self._note(self._of(stream_id).visitors, user_id)
 
-    def viewed(self, stream_id: str, product_id: str, user_id: str) -> None:
+    async def viewed(self, stream_id: str, product_id: str, user_id: str) -> None:
         """Somebody looked at a product; counted once a user, and only if the showcase has it."""
-        views = self._of(stream_id).views
-        # The name may be an invented one, which only the flush can tell.
-        if product_id not in views and (len(views) >= MOST_AT_ONCE or self._waiting >= MOST_WAITING):
-            _DROPPED.inc()
-            return
-        self._note(views.setdefault(product_id, set()), user_id)
+        if await self._shown.has(stream_id, product_id):
+            self._note(self._of(stream_id).views.setdefault(product_id, set()), user_id)
 
     def _of(self, stream_id: str) -> _Counted:
         return self._counted.setdefault(stream_id, _Counted())
@@ -186,6 +183,7 @@ class Analytics:
                 self._told[stream_id] = bucket, viewers
                 counted = self._of(stream_id).viewers
                 counted[bucket] = max(viewers, counted.get(bucket, 0))
+        self._shown.keep(shown)
         self._told = {stream_id: told for stream_id, told in self._told.items() if stream_id in shown}
         self._samples += 1
         if self._samples % FLUSH_S == 0:

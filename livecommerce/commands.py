@@ -121,7 +121,7 @@ async def _product_pin(visit: Visit, command: c.ProductPin) -> Any:
 
 
 async def _product_view(visit: Visit, command: c.ProductView) -> Any:
-    visit.context.analytics.viewed(visit.stream_id, command.product_id, visit.identity.user_id)
+    await visit.context.analytics.viewed(visit.stream_id, command.product_id, visit.identity.user_id)
     return {}
 
 

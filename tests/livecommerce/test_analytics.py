@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from deals.models import Buyer, DealSpec, Money, ProductSpec
+from deals.errors import Unavailable
+from deals.models import Buyer, DealSpec, Money, Product, ProductSpec
+from deals.service import DealService
 from deals.tally import Glance, Happened
 from livecommerce import keys
 from livecommerce.analytics import ADD, KEPT_S
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
 from livecommerce.series import MOST_BUCKETS, WIDTH_MS, Buckets, Sales
+from livecommerce.shown import SHOWN_S
 from tests.livecommerce.edge import EdgeWorker
 from tests.livecommerce.rooms import RoomWorker, room_worker
 
@@ -121,9 +125,9 @@ async def test_a_flood_of_looks_stays_bounded(edge: EdgeWorker, monkeypatch: pyt
     stream_id, analytics = await edge.stream(), edge.context.analytics
     await edge.context.deals.put_product(stream_id, "mug", MUG)
     for number in range(200):
-        analytics.viewed(stream_id, "mug", f"user-{number}")
+        await analytics.viewed(stream_id, "mug", f"user-{number}")
     assert (await analytics.report(stream_id)).product_views == {"mug": 5}
-    analytics.viewed(stream_id, "mug", "one-more")
+    await analytics.viewed(stream_id, "mug", "one-more")
     assert (await analytics.report(stream_id)).product_views == {"mug": 6}
 
 
@@ -131,14 +135,41 @@ def step(what: str, amount: int = 100, order: str = "o1", at_ms: int = START_MS,
     return Happened(at_ms, what, Glance(order, Money(amount, currency)))
 
 
-async def test_a_flood_of_invented_products_stays_bounded(edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecommerce.analytics.MOST_AT_ONCE", 3)
-    analytics, stream_id = edge.context.analytics, new_id()
-    for number in range(9):
-        analytics.viewed(stream_id, f"invented-{number}", "ann")
-    assert len(analytics._counted[stream_id].views) == 3
-    analytics.viewed(stream_id, "invented-0", "bob")
-    assert analytics._waiting == 4
+async def test_invented_products_take_no_place_of_real_ones(edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many names somebody makes up: one reading a second, nothing kept, and what is shown goes on counting."""
+    monkeypatch.setattr("livecommerce.analytics.MOST_WAITING", 3)
+    stream_id, analytics, deals = await edge.stream(), edge.context.analytics, edge.context.deals
+    await deals.put_product(stream_id, "mug", MUG)
+    reads = 0
+
+    async def products(of: str) -> list[Product]:
+        nonlocal reads
+        reads += 1
+        return await DealService.products(deals, of)
+
+    monkeypatch.setattr(deals, "products", products)
+    await asyncio.gather(*(analytics.viewed(stream_id, f"invented-{number}", f"u{number}") for number in range(500)))
+    assert (reads, analytics._waiting, analytics._counted) == (1, 0, {})
+    await analytics.viewed(stream_id, "mug", "ann")
+    await deals.put_product(stream_id, "cup", MUG)
+    await analytics.viewed(stream_id, "cup", "ann")  # too soon after the flood
+    analytics._shown._showcases[stream_id].read_s -= SHOWN_S
+    await analytics.viewed(stream_id, "cup", "ann")
+    assert reads == 2
+    assert (await analytics.report(stream_id)).product_views == {"cup": 1, "mug": 1}
+    await analytics._sample()
+    assert analytics._shown._showcases == {}, "nobody is in this room"
+
+
+async def test_without_a_store_looks_are_not_counted_and_nobody_is_told(
+    edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(of: str) -> list[Product]:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(edge.context.deals, "products", away)
+    await edge.context.analytics.viewed(new_id("s"), "mug", "ann")
+    assert edge.context.analytics._waiting == 0
 
 
 def test_money_that_came_too_late_is_no_revenue() -> None:

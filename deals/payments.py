@@ -149,9 +149,10 @@ class SimulatedPayments:
     async def _send(self, order_id: str, token: str) -> None:
         if not self._secret or await self._command("ZCARD", self.OUTBOX) >= self.MOST_WAITING:
             return
-        now = await self._now_ms()
+        now, attempt = await self._now_ms(), await self._ask("HINCRBY", order_id, "attempts", 1)
         for number, (what, after_ms) in enumerate(self.SENT[token]):
-            body = msgspec.json.encode(Webhook(f"{what}.{order_id}", order_id, what)).decode()
+            # An event that is sent twice has one id; those of another attempt are other events.
+            body = msgspec.json.encode(Webhook(f"{what}.{attempt}.{order_id}", order_id, what)).decode()
             await self._command("ZADD", self.OUTBOX, now + after_ms, f"{number}.{now + after_ms} {body}")
 
     async def _ask(self, command: str, order_id: str, *args: str | int) -> Any:

@@ -37,6 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     codes: Rate = Rate(0.5, 10)
     #: the same of all users of one address, who may be guests made for guessing; never on loopback
     codesaddress: Rate = Rate(2, 100)
+    #: payment webhooks of one address that are not the provider's; beyond it none of that address is read
+    forgeries: Rate = Rate(1, 20)
     #: WebSocket commands of one connection
     commands: Rate = Rate(20, 60)
     #: chat messages of one user in one stream; hosts and moderators talk ten times as fast
@@ -96,6 +98,12 @@ class RateLimiter:
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+    def wait_ms(self, key: str, now_s: float) -> int | None:
+        """In how many ms there is a token to take; ``None``: now."""
+        tokens, then_s = self._buckets.get(key, (float(self._rate.burst), now_s))
+        missing = 1 - tokens - (now_s - then_s) * self._rate.per_second
+        return math.ceil(missing / self._rate.per_second * 1000) if missing > 0 else None
 
     def take(self, key: str, now_s: float) -> int | None:
         """Take one token at ``now_s`` (monotonic seconds); returns ``None``, or in how many ms to come back."""

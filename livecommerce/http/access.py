@@ -29,6 +29,7 @@ class Gate:
     by_address: RateLimiter
     by_user: RateLimiter
     guests: RateLimiter
+    forgeries: RateLimiter
 
     @classmethod
     def of(cls, limits: Limits, proxies: TrustedProxies, hops: SignedHops) -> Gate:
@@ -39,6 +40,7 @@ class Gate:
             RateLimiter(limits.address),
             RateLimiter(limits.user),
             RateLimiter(limits.guest, capacity=10_000),
+            RateLimiter(limits.forgeries, capacity=10_000),
         )
 
 

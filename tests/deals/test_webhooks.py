@@ -193,6 +193,16 @@ async def test_a_decline_by_webhook_leaves_the_hold_and_another_way_to_pay(shop:
     assert await shop.captures(order) == 1
 
 
+async def test_a_second_decline_is_another_event(shop: Shop, stream_id: str) -> None:
+    deal = await open_deal(shop.deals, stream_id)
+    order = await claim(shop.deals, deal)
+    for _ in range(2):
+        assert (await shop.pay(order, "pm_webhook_declined")).state is OrderState.PAYING
+        [told] = await shop.webhooks(order)
+        await shop.hear(told)
+        assert await shop.state(order) is OrderState.HELD
+
+
 async def test_money_for_a_cancelled_order_is_given_back(shop: Shop, stream_id: str) -> None:
     deal = await open_deal(shop.deals, stream_id)
     order = await claim(shop.deals, deal)

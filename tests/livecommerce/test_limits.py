@@ -22,6 +22,13 @@ def test_a_burst_passes_then_one_a_tick_and_the_wait_is_told() -> None:
     assert limiter.refused == 2
 
 
+def test_looking_takes_nothing() -> None:
+    limiter = RateLimiter(Rate(per_second=2, burst=1))
+    assert [limiter.wait_ms("a", 0.0) for _ in range(3)] == [None] * 3
+    assert limiter.take("a", 0.0) is None
+    assert (limiter.wait_ms("a", 0.1), limiter.wait_ms("a", 0.5), len(limiter)) == (400, None, 1)
+
+
 @given(times=st.lists(st.floats(0, 100), max_size=200), rate=st.integers(1, 20), burst=st.integers(1, 20))
 def test_never_more_than_the_rate_and_the_burst(times: list[float], rate: int, burst: int) -> None:
     limiter = RateLimiter(Rate(rate, burst))

@@ -16,14 +16,14 @@ from deals.models import Buyer, DealSpec, Money, Order, OrderState
 from deals.payments import Declined, SimulatedPayments
 from deals.webhooks import Webhook, sign
 from livecommerce.auth import TokenAuthority
-from livecommerce.limits import Limits, Rate
+from livecommerce.limits import Rate
 from livecommerce.payments import WEBHOOK_PATH, load, payments_of
 from livecommerce.settings import Settings, SettingsError
 from livecommerce.simulated_provider import WebhookCourier
 from tests.api import Api
 from tests.deals.helpers import until
 from tests.livecommerce import shop_payments
-from tests.livecommerce.edge import EdgeWorker, edge_worker
+from tests.livecommerce.edge import GENEROUS, EdgeWorker, edge_worker
 from tests.running import running_server
 
 SECRET = b"of this test"
@@ -65,18 +65,29 @@ async def test_the_route_takes_what_is_signed_and_nothing_else(redis: Redis, str
         assert (await worker.context.deals.order(order.id)).state is OrderState.PAID
 
 
-async def test_forgeries_meet_the_limit_of_their_address_and_the_provider_does_not(redis: Redis) -> None:
+async def test_who_forges_too_often_is_not_read_and_the_provider_is(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     payments = SimulatedPayments(redis, development=True, webhook_secret=SECRET)
-    limits = Limits(address=Rate(0.01, 2))
+    limits = msgspec.structs.replace(GENEROUS, forgeries=Rate(0.01, 2))
+    body, checked = msgspec.json.encode(Webhook("e", None)), 0
+
+    def check(*args: Any) -> Webhook:
+        nonlocal checked
+        checked += 1
+        return SimulatedPayments.webhook(payments, *args)
+
+    monkeypatch.setattr(payments, "webhook", check)
     async with edge_worker(redis, payments=payments, limits=limits, trusted_proxy=("127.0.0.0/8",)) as worker:
-        body = msgspec.json.encode(Webhook("e", None))
 
         async def tell(address: str, secret: bytes) -> int:
             headers = {SimulatedPayments.SIGNATURE: sign(secret, body, now_ms()), "X-Forwarded-For": address}
             return (await worker.ask("POST", WEBHOOK_PATH, data=body, headers=headers)).status
 
         assert [await tell("203.0.113.1", b"forged") for _ in range(4)] == [400, 400, 429, 429]
+        assert checked == 2, "a signature was made for who is not listened to"
         assert [await tell("203.0.113.2", SECRET) for _ in range(4)] == [204] * 4
+        assert [await tell("127.0.0.1", b"forged") for _ in range(4)] == [400] * 4
 
 
 @pytest.mark.parametrize("token", ["pm_webhook_twice", "pm_webhook_disordered"])

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from livecommerce.cores import default_workers
 from livecommerce.journal_command import journal
 from livecommerce.limits import Limits, parse_limits
 from livecommerce.reconcile_command import reconcile_books
@@ -78,7 +79,8 @@ def cli() -> None:
 @option("--port", type=int, default=_DEFAULTS.port, show_default=True, help="HTTP port; 0 for any free one.")
 @option("--media-host", metavar="ADDRESS", default="", help="Address viewers send media to, if not --host.")
 @option("--media-port", type=int, default=0, help="First UDP port; worker i uses it plus i. Any by default.")
-@option("--workers", type=int, default=_DEFAULTS.workers, show_default=True, help="Processes sharing the port.")
+@option("--workers", type=int, default=None, show_default="one a core, 16 at most; with --demo 1",
+        help="Processes sharing the port.")  # fmt: skip
 @option("--redis-url", metavar="URL", default="", help="Valkey 8 / Redis 7 or newer instead of the embedded one.")
 @data_dir_option
 @option("--public-url", metavar="URL", default="", help="Address people use, when behind a proxy.")
@@ -108,6 +110,8 @@ def serve(
         "allow_origin": _words(allow_origin),
         "limit": _limits(_words(limit)),
     }
+    if options["workers"] is None:
+        options["workers"] = default_workers(demo=options["demo"])
     try:
         settings = msgspec.convert(options | lists, Settings, dec_hook=_as_it_is).checked()
     except SettingsError as error:
@@ -197,6 +201,10 @@ def announce(settings: Settings, url: str) -> None:
     console.print()
     console.print(Text.assemble(("livecommerce", "bold"), " is ready", " with a demo show" if settings.demo else ""))
     console.print(links)
+    if settings.media_port:
+        last = settings.media_port + settings.workers - 1
+        ports = f"{settings.media_port}" + (f" to {last}" if settings.workers > 1 else "")
+        console.print(f"media on UDP {ports}", style="dim")
     if not settings.redis_url:
         console.print(f"data in {settings.data_dir.absolute()}", style="dim", markup=False)
     if not settings.development and not settings.payments:

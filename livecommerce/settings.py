@@ -34,10 +34,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8080
-    #: address advertised in ICE candidates; empty: the bind address, or loopback for a loopback bind
+    #: addresses advertised in ICE candidates; empty: the bind address, and beside loopback this machine's own
     media_host: str = ""
     #: worker i uses media_port + i; 0 means an ephemeral port
     media_port: int = 0
+    #: the command's own default is one a core (:mod:`livecommerce.cores`)
     workers: int = 1
     #: an outside Redis >= 7 or Valkey >= 8; empty: the embedded Valkey
     redis_url: str = ""

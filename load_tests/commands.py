@@ -36,12 +36,13 @@ def startup(runs: int, demo: bool, by_make: bool, clone: bool, json_path: Path |
 @click.option("--settle", default=10.0, show_default=True, help="Seconds to wait before measuring.")
 @click.option("--seconds", default=30.0, show_default=True, help="Seconds to measure the idle server.")
 @click.option("--demo-seconds", default=62.0, show_default=True, help="Seconds to measure the demo; one round is 62.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Of both servers.")
 @json_option
-def idle(settle: float, seconds: float, demo_seconds: float, json_path: Path | None) -> None:
+def idle(settle: float, seconds: float, demo_seconds: float, workers: int, json_path: Path | None) -> None:
     """Memory and CPU of a server with nothing to do, then of one with the demo, by process."""
     from load_tests.idle import measure
 
-    _finish(measure(settle_s=settle, idle_s=seconds, demo_s=demo_seconds), json_path)
+    _finish(measure(settle_s=settle, idle_s=seconds, demo_s=demo_seconds, workers=workers), json_path)
 
 
 @click.command("first-frame")

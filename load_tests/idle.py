@@ -24,13 +24,14 @@ class Usage:
     memory_mib: float
 
 
-def measure(*, settle_s: float, idle_s: float, demo_s: float) -> Report:
+def measure(*, settle_s: float, idle_s: float, demo_s: float, workers: int = 1) -> Report:
     """An idle server, then one with the demo."""
-    report = Report("idle", {"settle_s": settle_s, "idle_s": idle_s, "demo_s": demo_s, "workers": 1})
-    with own_server() as server:
+    report = Report("idle", {"settle_s": settle_s, "idle_s": idle_s, "demo_s": demo_s, "workers": workers})
+    words = ("--workers", str(workers))
+    with own_server(*words) as server:
         time.sleep(settle_s)
         _write(report, "idle", usage(server, idle_s))
-    with own_server("--demo") as server:
+    with own_server(*words, "--demo") as server:
         time.sleep(settle_s)
         used = usage(server, demo_s)
     _write(report, "demo", used)

@@ -105,7 +105,8 @@ def own_server(
                 # Ctrl-C is for us: what was sold must still be there to be read back
                 process_group=0,
                 # a setting of the person at the keyboard must not change what is measured
-                env={name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")}
+                | {"LIVECOMMERCE_WORKERS": "1"},
             )
         url = f"http://127.0.0.1:{port}"
         try:

@@ -37,7 +37,7 @@ async def own_server(http: aiohttp.ClientSession, viewers: int) -> AsyncIterator
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="relay-load-") as folder:
-        command = ["-m", "livecommerce", "serve", "--port", str(port), "--data-dir", f"{folder}/data"]
+        command = ["-m", "livecommerce", "serve", "--port", str(port), "--data-dir", f"{folder}/data", "--workers", "1"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")}
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -59,6 +59,7 @@ def running_server(folder: Path, *options: str, port: int | None = None) -> Iter
     if "--redis-url" not in options:
         command += ["--data-dir", str(folder / "data")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVECOMMERCE_")}
+    environment["LIVECOMMERCE_WORKERS"] = "1"  # whatever the machine; those who want more say so
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [*command, *options], stdout=sink, stderr=subprocess.STDOUT, cwd=folder, env=environment

@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from livecommerce import cli
+from livecommerce import cores as cores_module
 from livecommerce.auth import Grant, TokenAuthority
+from livecommerce.cores import default_workers, usable_cores
 from livecommerce.data_dir import make_secret
 from livecommerce.limits import Limits, Rate
 from livecommerce.settings import Settings
@@ -33,7 +35,33 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
 
 def test_serve_without_options_has_the_documented_defaults(served: list[Settings]) -> None:
     assert run("serve").exit_code == 0
-    assert served == [Settings()]
+    assert served == [Settings(workers=default_workers(demo=False))]
+
+
+def test_unasked_there_is_a_worker_for_each_core_but_one_for_the_demo(
+    served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cores in (1, 6, 64):
+        monkeypatch.setattr(cores_module, "usable_cores", lambda cores=cores: cores)
+        assert run("serve").exit_code == 0
+    assert run("serve", "--demo").exit_code == 0
+    assert run("serve", "--demo", "--workers", "3").exit_code == 0
+    assert [each.workers for each in served] == [1, 6, 16, 1, 3]
+
+
+def test_a_container_s_quota_counts_as_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    quota = tmp_path / "cpu.max"
+    assert usable_cores(quota) == 8
+    for text, expected in (
+        ("max 100000", 8),
+        ("250000 100000", 2),
+        ("50000 100000", 1),
+        ("9900000 100000", 8),
+        ("", 8),
+    ):
+        quota.write_text(text + "\n")
+        assert usable_cores(quota) == expected, text
 
 
 #: every field of the settings, as an option's words and as it ends up

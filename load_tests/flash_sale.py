@@ -54,13 +54,13 @@ def measure(plan: Plan, options: Options) -> Report:
     """Run the sale on our own server, or on the given one."""
 
     async def scenario(run: Run) -> None:
-        await _FlashSale(run, plan).play()
+        await FlashSale(run, plan).play()
 
     settings = {name: value for name, value in asdict(plan).items() if name != "floor"}
     return execute("flash-sale", scenario, settings, options, SERVER_OPTIONS)
 
 
-class _FlashSale:
+class FlashSale:
     """One sale, from the empty stream to the verdict."""
 
     def __init__(self, run: Run, plan: Plan) -> None:
@@ -113,7 +113,7 @@ class _FlashSale:
                     self.sale.early += claims
             opening = await self._step(host, stream_id, deal_id, "open")
             async with watch:
-                await self._sell(generators)
+                await self.sell(generators)
             closing = await self._step(host, stream_id, deal_id, "close")
             self.sale.window = Window(
                 open_invoked_s=opening[0],
@@ -166,7 +166,8 @@ class _FlashSale:
         await host.step_deal(stream_id, deal_id, step)
         return invoked_s, time.monotonic()
 
-    async def _sell(self, generators: Generators) -> None:
+    async def sell(self, generators: Generators) -> None:
+        """The sale itself, from the first claim to the last answer."""
         run = self.run
         kinds = ("worker", "valkey", "generator")
         with run.phase("sale"):

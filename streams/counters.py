@@ -29,6 +29,8 @@ class Counters:
     nacks_received: int = 0
     retransmissions_sent: int = 0
     retransmissions_refused: int = 0
+    #: old packets sent once more to see whether a path carries a larger picture
+    probes_sent: int = 0
     #: changes of viewers from one layer of a picture to another
     layer_switches: int = 0
 

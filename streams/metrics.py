@@ -30,6 +30,7 @@ _COUNTERS = {
         "nacks_received": "Packets asked for again by viewers",
         "retransmissions_sent": "Packets sent again to viewers",
         "retransmissions_refused": "Retransmissions over a viewer's limit",
+        "probes_sent": "Packets sent to viewers to see whether their path carries a larger picture",
         "layer_switches": "Changes of viewers to another layer of a simulcast picture",
     }.items()
 }

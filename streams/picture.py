@@ -15,13 +15,15 @@ from typing import Any
 from streams.audience import Audience
 from streams.fanout import FanOut
 from streams.lane import RETURN_S, Lane
-from streams.layers import MAX_LAYERS, Layer, LayerChoice, choose, fitting, ranked
+from streams.layers import MAX_LAYERS, PROBE_S, Layer, LayerChoice, Phase, choose, fitting, ranked
 from streams.packet import Packet
 from streams.publisher import Publisher
 from streams.srtp import SendBuffer
 from streams.track import Track
 from streams.viewer import Viewer
 
+#: seconds between two ticks
+TICK_S = 0.05
 #: the low bits of a picture's SSRC name its layer, so that the far end of a pipe can tell; all ones is RTX
 SLOT_MASK = 3
 
@@ -50,6 +52,8 @@ class Picture:
         self._publisher = publisher
         # SSRC 0 means "none" in some receivers.
         self._ssrc = (secrets.randbelow((1 << 30) - 1) + 1) << 2
+        #: until when a viewer is sent more than its picture, and how many bits a second
+        self._probes: dict[Viewer, tuple[float, int]] = {}
         self._tracks: list[Track] = []
         self.lanes: list[Lane] = []
         self.track(0, 0.0)
@@ -105,6 +109,9 @@ class Picture:
             wanted = bool(lane.audience.waiting or lane.audience.incoming)
             if lane.requests.due(now_s, wanted=wanted) and (publisher := self._publisher()) is not None:
                 publisher.ask_keyframe(lane.track)
+        for viewer, (until_s, bits_per_s) in self._probes.items():
+            if now_s < until_s:
+                viewer.probe(round(bits_per_s / 8 * TICK_S))
 
     def _changed(self, lane: Lane, now_s: float) -> bool:
         """Notice a layer that has stopped while another goes on, or has come back for good."""
@@ -138,6 +145,7 @@ class Picture:
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer."""
+        self._probes.pop(viewer, None)
         for lane in self.lanes:
             lane.audience.leave(viewer)
 
@@ -163,6 +171,10 @@ class Picture:
         fits = fitting(order, round(order[rank].bits_per_s * share) if share is not None else None)
         if viewer.choice.judge(viewer.path.verdict(), now_s, rank=rank, top=len(order) - 1, fits=fits):
             self._retarget(viewer, order, now_s)
+        if viewer.choice.phase is not Phase.PROBE:
+            self._probes.pop(viewer, None)
+        elif viewer not in self._probes and rank + 1 < len(order):
+            self._probes[viewer] = now_s + PROBE_S, order[rank + 1].bits_per_s - order[rank].bits_per_s
 
     def _order(self) -> list[Layer]:
         return ranked([lane.layer for lane in self.lanes if lane.size is not None])

@@ -30,6 +30,8 @@ STRAINED_BURST, STRAINED_PER_S, STRAINED_S = 32, 40, 3.0
 REPEAT_S = 0.03
 #: so few packets on the way tell no delay: the end of a frame may be lost where the next comes a second later
 MAX_TAIL = 2
+#: a probe repeats packets no older than so many
+PROBE_PACKETS = 64
 #: a viewer's own estimate of its path counts for so many seconds
 ESTIMATE_S = 3.0
 
@@ -211,6 +213,26 @@ class Viewer(Peer):
             self.packets_sent += 1
             self.bytes_sent += len(plaintext)
 
+    def probe(self, size: int) -> None:
+        """Send so many bytes of what it was sent already once more, to see whether its path carries more."""
+        flow = self.flows.get("video")
+        rendering = self._rendering(flow.now) if flow is not None else None
+        if flow is None or rendering is None:
+            return
+        track, sequence = flow.now.track, flow.now.track.sequence
+        oldest = max(track.codec_since, flow.now.begins + flow.now.offset, sequence - PROBE_PACKETS)
+        while size > 0 and sequence >= oldest:
+            packet, sequence = track.ring.get(sequence), sequence - 1
+            if packet is None or not packet.sent:
+                continue
+            plaintext = self._again(track, rendering, packet, self._tracks["video"].ssrc)
+            if not self.transport.send_rtp(self.context, plaintext, self.address):
+                return
+            size -= len(plaintext)
+            self.counters.probes_sent += 1
+            self.packets_sent += 1
+            self.bytes_sent += len(plaintext)
+
     def _again(self, track: Track, rendering: Rendering, packet: Packet, ssrc: int) -> bytes:
         """A packet as it is sent again: by RTX, else the very bytes sent before and no others."""
         retransmission = self._payload_types[track.codec][1] if track.codec is not None else None
@@ -258,6 +280,7 @@ class Viewer(Peer):
         total.retransmissions_sent += mine.retransmissions_sent
         total.retransmissions_refused += mine.retransmissions_refused
         total.layer_switches += mine.layer_switches
+        total.probes_sent += mine.probes_sent
 
 
 @lru_cache(maxsize=64)

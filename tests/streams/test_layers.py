@@ -10,6 +10,7 @@ from streams.bandwidth import Verdict
 from streams.layers import (
     HOLD_S,
     MAX_HOLD_S,
+    PROBED_S,
     SETTLE_S,
     TRIAL_S,
     Layer,
@@ -70,8 +71,11 @@ TABLE = {
     (Phase.FREE, Sign.BETTER): (Phase.FREE, Step.KEEP),
     (Phase.FREE, Sign.PROVEN): (Phase.FREE, Step.KEEP),
     (Phase.LIMITED, Sign.WORSE): (Phase.LIMITED, Step.DOWN),
-    (Phase.LIMITED, Sign.BETTER): (Phase.TRIAL, Step.UP),
+    (Phase.LIMITED, Sign.BETTER): (Phase.PROBE, Step.PROBE),
     (Phase.LIMITED, Sign.PROVEN): (Phase.LIMITED, Step.KEEP),
+    (Phase.PROBE, Sign.WORSE): (Phase.LIMITED, Step.WAIT),
+    (Phase.PROBE, Sign.BETTER): (Phase.PROBE, Step.KEEP),
+    (Phase.PROBE, Sign.PROVEN): (Phase.TRIAL, Step.UP),
     (Phase.TRIAL, Sign.WORSE): (Phase.LIMITED, Step.FALL_BACK),
     (Phase.TRIAL, Sign.BETTER): (Phase.TRIAL, Step.KEEP),
     (Phase.TRIAL, Sign.PROVEN): (Phase.LIMITED, Step.KEEP),
@@ -162,11 +166,41 @@ def test_a_step_up_that_fails_is_tried_after_twice_the_time_until_one_lasts() ->
         waits.append(up)
         assert viewer.tells(Verdict.BAD, 5) is not None
         assert viewer.rank == 1
-    assert waits[1:4] == [pytest.approx(HOLD_S * 2**n + 2, abs=1.5) for n in (1, 2, 3)]
-    assert waits[-1] == waits[-2] == pytest.approx(MAX_HOLD_S + 2, abs=1.5)
+    # the wait, the probe, and reports that come once a second
+    assert waits[1:] == [pytest.approx(min(MAX_HOLD_S, HOLD_S * 2**n) + PROBED_S + 2, abs=1.5) for n in range(1, 7)]
     viewer.tells(Verdict.GOOD, 200)
     viewer.tells(Verdict.GOOD, 2 * TRIAL_S)
     assert viewer.choice.hold_s == HOLD_S
+
+
+def test_a_path_that_fails_the_probe_keeps_its_picture_and_is_probed_after_twice_the_time() -> None:
+    viewer = Watching()
+    viewer.tells(Verdict.BAD, 5)
+    waits = []
+    for verdict in (Verdict.BAD, Verdict.WORST, Verdict.UNSURE, Verdict.BAD):
+        began_s = viewer.now_s
+        while viewer.choice.phase is not Phase.PROBE:
+            assert viewer.tells(Verdict.GOOD, 1) is None
+        waits.append(viewer.now_s - began_s)
+        assert viewer.tells(verdict, 2) is None
+        assert viewer.choice.phase is Phase.LIMITED
+    assert waits[0] < waits[1] < waits[2]
+    assert waits[3] <= MAX_HOLD_S + 2  # what of the last probe's time was not looked at, and a report
+    assert (viewer.rank, viewer.choice.hold_s) == (1, MAX_HOLD_S)
+
+
+def test_however_often_a_step_failed_a_path_that_becomes_wide_has_the_top_within_twenty_seconds() -> None:
+    viewer = Watching()
+    viewer.fits = 0
+    viewer.tells(Verdict.WORST, 5)
+    for _ in range(10):
+        while viewer.choice.phase is not Phase.PROBE:
+            viewer.tells(Verdict.GOOD, 1)
+        viewer.tells(Verdict.BAD, 1)
+    began_s = viewer.now_s
+    while viewer.rank < 2:
+        viewer.tells(Verdict.GOOD, 1)
+    assert viewer.now_s - began_s <= 18.0  # and a keyframe for each step
 
 
 def test_a_step_that_lasts_forgets_the_failures_before_it() -> None:

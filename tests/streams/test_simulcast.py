@@ -31,7 +31,7 @@ async def web(relay: Relay) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
 
 def hasten(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Let the rules' clocks run faster."""
-    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "TRIAL_S"):
+    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "PROBED_S", "TRIAL_S"):
         monkeypatch.setattr(layers, name, getattr(layers, name) / factor)
     for name in ("GOOD_WINDOW_S", "MIN_INTERVAL_S"):
         monkeypatch.setattr(bandwidth, name, getattr(bandwidth, name) / factor)
@@ -77,6 +77,7 @@ async def test_a_viewer_on_a_poor_path_steps_down_and_up_again_and_the_others_ar
     assert (order[0], order[-1]) == (HIGH, HIGH)
     assert LOW in order
     assert poor.repaired > 0
+    assert relay.stats("s1")["probes_sent"] > 0
     rows = relay.stats("s1", viewers=2)
     assert [row["width"] for row in rows["layers"]] == [320, 640, 1280]
     assert [row["viewers"] for row in rows["layers"]] == [0, 0, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from livecommerce.settings import Settings, SettingsError
@@ -18,12 +19,23 @@ def advertised(settings: Settings) -> tuple[str, ...]:
     """The addresses for ICE candidates; raises :class:`SettingsError` when a name has none."""
     if settings.media_host:
         return tuple(resolve(name.strip()) for name in settings.media_host.split(","))
-    host = bind_host(settings.host)
-    if not _is_wildcard(host):
-        return (resolve(host),)
+    host = resolve(bind_host(settings.host))
+    loopback = "127.0.0.1" if _is_wildcard(host) else host
+    if not loopback.startswith("127."):
+        return (host,)
+    # Both: Firefox sends no media to loopback; behind a firewall only loopback reaches us from this machine. Loopback
+    # is second: from another source address of this machine it would be answered from that.
     found = own_address()
-    # Loopback as well: the robot host and a browser on this machine reach us there even behind a firewall.
-    return ("127.0.0.1",) if found is None else (found, "127.0.0.1")
+    return (loopback,) if found is None else (found, loopback)
+
+
+def media_bind(settings: Settings, told: Sequence[str]) -> str:
+    """Where the UDP socket is bound: everywhere as soon as an address that is told is not the bind address."""
+    host = resolve(bind_host(settings.host))
+    if set(told) == {host}:
+        return host
+    # One may be loopback; behind NAT or a proxy it is not ours to bind.
+    return "::" if ":" in host else "0.0.0.0"  # noqa: S104 - viewers have to reach it
 
 
 def private_host(settings: Settings) -> tuple[str, str]:

@@ -102,7 +102,7 @@ def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:
     return Relay(
         reporter,
         worker_id=worker_id,
-        bind_host=_media_bind(settings),
+        bind_host=addresses.media_bind(settings, spec.advertise),
         port=settings.media_port + spec.index if settings.media_port else 0,
         advertise=spec.advertise,
         max_publishers=settings.limit.publishers,
@@ -122,12 +122,3 @@ def _pace(rate: Rate) -> Pace:
 
 def _public_keys(settings: Settings) -> Sequence[PublicKey]:
     return read_public_keys(settings.token_public_key) if settings.token_public_key else ()
-
-
-def _media_bind(settings: Settings) -> str:
-    """Where the UDP socket is bound: everywhere as soon as an advertised address is not the bind address."""
-    host = addresses.bind_host(settings.host)
-    if settings.media_host and not settings.on_loopback:
-        # Behind NAT the advertised address is not ours to bind.
-        return "::" if ":" in host else "0.0.0.0"  # noqa: S104 - viewers have to reach it
-    return addresses.resolve(host)

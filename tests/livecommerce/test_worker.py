@@ -41,17 +41,33 @@ def test_a_spec_arrives_as_it_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "told", "bound"),
     [
-        (Settings(), ("127.0.0.1",)),
-        (Settings(host="localhost"), ("127.0.0.1",)),
-        (Settings(host="192.0.2.7"), ("192.0.2.7",)),
-        (Settings(host="0.0.0.0", media_host="203.0.113.7, 2001:db8::1"), ("203.0.113.7", "2001:db8::1")),
-        (Settings(media_host="localhost"), ("127.0.0.1",)),
+        (Settings(), "198.51.100.4 127.0.0.1", "0.0.0.0"),
+        (Settings(host="localhost"), "198.51.100.4 127.0.0.1", "0.0.0.0"),
+        (Settings(host="::1"), "::1", "::1"),
+        (Settings(host="192.0.2.7"), "192.0.2.7", "192.0.2.7"),
+        (Settings(host="0.0.0.0"), "198.51.100.4 127.0.0.1", "0.0.0.0"),
+        (Settings(host="::"), "198.51.100.4 127.0.0.1", "::"),
+        (Settings(host="0.0.0.0", media_host="203.0.113.7, 2001:db8::1"), "203.0.113.7 2001:db8::1", "0.0.0.0"),
+        (Settings(media_host="203.0.113.7"), "203.0.113.7", "0.0.0.0"),
+        (Settings(media_host="localhost"), "127.0.0.1", "127.0.0.1"),
     ],
 )
-def test_the_addresses_viewers_are_told(settings: Settings, expected: tuple[str, ...]) -> None:
-    assert addresses.advertised(settings) == expected
+def test_the_addresses_viewers_are_told_and_can_reach(
+    settings: Settings, told: str, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside loopback this machine's own address, for Firefox; a proxy's neighbour takes media from everywhere."""
+    monkeypatch.setattr(addresses, "own_address", lambda: "198.51.100.4")
+    assert addresses.advertised(settings) == tuple(told.split())
+    assert addresses.media_bind(settings, told.split()) == bound
+
+
+def test_without_a_network_loopback_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "own_address", lambda: None)
+    assert addresses.advertised(Settings()) == ("127.0.0.1",)
+    assert addresses.media_bind(Settings(), ["127.0.0.1"]) == "127.0.0.1"
+    assert addresses.advertised(Settings(host="0.0.0.0")) == ("127.0.0.1",)
 
 
 def test_a_media_host_without_an_address_is_refused_in_words() -> None:

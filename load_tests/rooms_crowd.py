@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import errno
-import os
 import random
 import selectors
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,10 +15,11 @@ from typing import Any
 import msgspec
 
 from load_tests.meter import Meter
-from load_tests.room_history import Book
+from load_tests.rooms_hearing import Hearing
+from load_tests.rooms_sockets import open_socket, read_stamped, stamp_arrivals
 from load_tests.rooms_tally import Tally
 from load_tests.rooms_viewer import FIRST_BACK_S, LAST_BACK_S, Errand, Json, Viewer
-from load_tests.rooms_wire import BINARY, CLOSE, PING, PONG, TEXT, Frames, client_frame, upgrade_request
+from load_tests.rooms_wire import BINARY, CLOSE, HEAD_BYTES, PING, PONG, TEXT, Frames, client_frame, upgrade_request
 
 #: connections that are being made at once
 IN_FLIGHT = 500
@@ -38,17 +36,16 @@ class Crowd:
         self,
         address: tuple[str, int], path: str, tokens: Sequence[str],
         *,
-        meter: Meter, receive_buffer: int = 0, comes_back: bool = False, seed: int = 1,
+        meter: Meter, receive_buffer: int = 0, comes_back: bool = False, seed: int = 1, source: str = "",
     ) -> None:  # fmt: skip
         self.viewers = [Viewer(index, token) for index, token in enumerate(tokens)]
-        self.book = Book()
         self.tally = Tally()
         self.meter = meter
-        #: how the report calls the time from when a message was due to each viewer's reading it
-        self.delivery = "delivery"
+        self.hearing = Hearing(self.tally, meter)
         self.random = random.Random(seed)
         self.selector = selectors.DefaultSelector()
         self._address, self._receive_buffer, self._comes_back = address, receive_buffer, comes_back
+        self._source = source
         self._request = upgrade_request(address, path)
         self._view = memoryview(bytearray(_READ))
         self._waiting: deque[Viewer] = deque()
@@ -102,7 +99,7 @@ class Crowd:
 
     def restart(self, delivery: str) -> None:
         """Count deliveries from here, and call their time so; the histories go on."""
-        self.delivery, self.tally.deliveries, self.tally.frames = delivery, 0, 0
+        self.hearing.delivery, self.tally.deliveries, self.tally.frames = delivery, 0, 0
 
     def glance(self) -> Tally:
         """What was seen, without the log itself: small enough to be asked for often."""
@@ -119,7 +116,8 @@ class Crowd:
         tally.lost = sum(h.lost for h in histories)
         tally.announced = sum(h.announced for h in histories)
         tally.behind = sum((h.last or 0) < top for h in histories)
-        tally.forks, tally.ids, tally.stock = self.book.forks, self.book.ids, self.book.stock
+        book = self.hearing.book
+        tally.forks, tally.ids, tally.stock = book.forks, book.ids, book.stock
         return tally
 
     def at(self, due_s: float, call: Callable[..., None], *arguments: Any) -> None:
@@ -139,8 +137,11 @@ class Crowd:
     # the loop
 
     def _turn(self) -> None:
+        before = self.tally.deliveries
         for key, _ in self.selector.select(0):
             self._ready(key.data)
+        if self.tally.deliveries > before:
+            self.meter.count("deliveries", self.tally.deliveries - before)
 
     def _sweep(self) -> None:
         """Give up joins that nobody answers."""
@@ -159,14 +160,11 @@ class Crowd:
             viewer = self._waiting.popleft()
             if viewer.sock is not None:
                 continue
-            viewer.sock = sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            if self._receive_buffer:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setblocking(False)
             self._connecting[viewer] = time.monotonic()
-            if (code := sock.connect_ex(self._address)) not in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
-                raise OSError(code, os.strerror(code))
+            sock = open_socket(self._address, source=self._source, receive_buffer=self._receive_buffer)
+            viewer.sock = sock
+            if viewer.stamped:
+                stamp_arrivals(sock)
             self.selector.register(sock, selectors.EVENT_WRITE, viewer)
 
     def _ready(self, viewer: Viewer) -> None:
@@ -182,17 +180,24 @@ class Crowd:
                 return
             self.selector.modify(sock, selectors.EVENT_READ, viewer)
             return
+        arrived_ns = 0
         try:
-            size = sock.recv_into(self._view)
+            if viewer.stamped:
+                size, arrived_ns = read_stamped(sock, self._view)
+            else:
+                size = sock.recv_into(self._view)
         except BlockingIOError:
             return
         except OSError:
             size = 0
         data = bytes(self._view[:size])
-        if not data:
+        # Hot path: what a room says reaches most viewers as the same bytes, in one piece.
+        if not viewer.pending and viewer.joined and (parsed := self.hearing.known(data)) is not None:
+            self.hearing.take(viewer, parsed, arrived_ns)
+        elif not data:
             self._lost(viewer)
         elif viewer.upgraded:
-            self._frames(viewer, viewer.pending + data if viewer.pending else data)
+            self._frames(viewer, viewer.pending + data if viewer.pending else data, arrived_ns)
         else:
             self._upgrade(viewer, viewer.pending.removeprefix(b"-") + data)
 
@@ -212,12 +217,15 @@ class Crowd:
         if rest:
             self._frames(viewer, rest)
 
-    def _frames(self, viewer: Viewer, data: bytes) -> None:
+    def _frames(self, viewer: Viewer, data: bytes, arrived_ns: int = 0) -> None:
         frames = Frames(data)
         for opcode, payload in frames:
             if opcode in (TEXT, BINARY):
-                self._frame(viewer, payload)
+                self._frame(viewer, payload, arrived_ns)
+                if len(data) - len(payload) <= HEAD_BYTES and not (parsed := self.hearing.book.parse(payload)).replies:
+                    self.hearing.keep(data, parsed)
             elif opcode == PING:
+                self.tally.pings += 1
                 self._send(viewer, PONG, payload)
             elif opcode == CLOSE:
                 self.tally.closes[int.from_bytes(payload[:2], "big")] += 1
@@ -226,22 +234,12 @@ class Crowd:
                 return
         viewer.pending = frames.rest
 
-    def _frame(self, viewer: Viewer, payload: bytes) -> None:
-        parsed = self.book.parse(payload)
-        self.tally.frames += 1
-        self.tally.deliveries += len(parsed.events)
+    def _frame(self, viewer: Viewer, payload: bytes, arrived_ns: int) -> None:
+        parsed = self.hearing.book.parse(payload)
         joining = not viewer.joined
         for reply in parsed.replies:
             self._reply(viewer, reply)
-        if parsed.viewers is not None:
-            self.tally.viewers_shown = parsed.viewers
-        viewer.history.take(parsed)
-        if parsed.events:
-            self.meter.count("deliveries", len(parsed.events))
-        if parsed.stamps_ns and not joining:
-            now_ns, record = time.monotonic_ns(), self.meter.record
-            for stamp_ns in parsed.stamps_ns:
-                record(self.delivery, (now_ns - stamp_ns) // 1000)
+        self.hearing.take(viewer, parsed, arrived_ns, timed=not joining)
 
     def _reply(self, viewer: Viewer, reply: Json) -> None:
         if not viewer.joined:

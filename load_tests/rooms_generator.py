@@ -36,6 +36,8 @@ class Seats:
     purchases: Sequence[Purchase] = ()
     comes_back: bool = False
     receive_buffer: int = 0
+    #: the loopback address that connections come from; "": the kernel's choice
+    source: str = ""
     seed: int = 1
 
 
@@ -51,6 +53,7 @@ class _Stage:
             receive_buffer=seats.receive_buffer,
             comes_back=seats.comes_back,
             seed=seats.seed,
+            source=seats.source,
         )
         self.people = People(self.crowd, seats.name)
         self._seats = seats

@@ -12,6 +12,7 @@ from typing import Any
 from load_tests.arrivals import Pace
 from load_tests.history import ACCEPTED, DONE, UNKNOWN, Operation
 from load_tests.rooms_crowd import Crowd
+from load_tests.rooms_hearing import spoken
 from load_tests.rooms_viewer import Errand, Json, Viewer
 
 #: of a message's text, about what people write
@@ -103,6 +104,7 @@ class People:
 
     def _say(self, due_s: float, filler: str) -> None:
         self._said += 1
+        self._crowd.meter.timed(spoken(self._crowd.hearing.delivery), due_s)
         # Told apart by their numbers: a duplicate filter must not meet them.
         text = f"t:{int(due_s * 1e9)} {self._name} {self._said} {filler}"
         fields = {"do": "chat.send", "text": text[:300], "key": f"{self._name}-{self._said}"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from load_tests.room_history import StockStep
 
-_SUMS = ("joined", "connected", "recovered", "joins", "dropped", "waiting")
+_SUMS = ("joined", "connected", "recovered", "joins", "dropped", "waiting", "pings")
 _SUMS_OF_EVENTS = ("deliveries", "frames", "doubled", "lost", "announced", "forks", "behind")
 
 
@@ -24,6 +24,8 @@ class Tally:
     dropped: int = 0
     #: commands without an answer
     waiting: int = 0
+    #: pings of the server that were answered
+    pings: int = 0
     deliveries: int = 0
     frames: int = 0
     #: offsets told twice or out of order, never told, holes that the server announced, offsets told in two ways

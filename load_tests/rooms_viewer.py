@@ -11,6 +11,9 @@ from load_tests.room_history import History
 #: a viewer that lost its connection comes back after a random time up to this, doubled up to the second
 FIRST_BACK_S, LAST_BACK_S = 0.25, 2.0
 
+#: of so many viewers one is asked for the time at which its bytes came to this machine
+STAMPED = 8
+
 Json = dict[str, Any]
 
 
@@ -27,10 +30,23 @@ class Errand:
 class Viewer:
     """One connection and its history."""
 
-    __slots__ = ("asked", "back_s", "history", "index", "joined", "number", "pending", "sock", "token", "upgraded")
+    __slots__ = (
+        "asked",
+        "back_s",
+        "history",
+        "index",
+        "joined",
+        "number",
+        "pending",
+        "sock",
+        "stamped",
+        "token",
+        "upgraded",
+    )
 
     def __init__(self, index: int, token: str) -> None:
         self.index, self.token = index, token
+        self.stamped = index % STAMPED == 0
         self.history = History()
         self.sock: socket.socket | None = None
         self.pending = b""

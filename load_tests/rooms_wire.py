@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+#: the longest head of a frame that a server sends
+HEAD_BYTES = 10
 
 
 def upgrade_request(address: tuple[str, int], path: str) -> bytes:

@@ -12,6 +12,8 @@ import click
 from load_tests import chaos as chaos_
 from load_tests import chat_storm as chat_storm_
 from load_tests import faults, show_plan, stalled_reader
+from load_tests import hot_deal as hot_deal_
+from load_tests import idle_sockets as idle_sockets_
 from load_tests import reconnect_storm as reconnect_storm_
 from load_tests import show as show_
 from load_tests import soak as soak_
@@ -85,6 +87,34 @@ def chat_storm(**values: Any) -> None:
     _run("chat-storm", scenario, settings | {"messages": ", ".join(map(str, paces))}, options, chat_storm_)
 
 
+@click.command("hot-deal")
+@_viewers(500)
+@_seconds("--seconds", 10, "of the sale; the other room is alone for as long")
+@click.option(
+    "--messages",
+    "messages_per_s",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 1000),
+    help="Messages a second in the other room.",
+)
+@click.option(
+    "--units", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000), help="Units of the deal."
+)
+@click.option("--buyers", default=400, show_default=True, type=click.IntRange(1, 10_000), help="Buyers of the deal.")
+@common_options
+def hot_deal(**values: Any) -> None:
+    """What a flash sale in one room does to the chat of another room on the same server.
+
+    The sale's claims come at --rate a second (2,000 by default), whatever the answers take: while units are left each
+    is a durable yes, after that a sold-out. The difference of the two 99th percentiles is the figure to look at.
+    """
+    options = options_of(values)
+    options = replace(options, pace=options.pace or Pace.constant(2000))
+    plan = hot_deal_.Plan(**values)
+    _run("hot-deal", lambda run: hot_deal_.scenario(run, plan), asdict(plan), options, hot_deal_)
+
+
 @click.command("reconnect-storm")
 @_viewers(2000)
 @click.option("--storms", default=3, show_default=True, type=click.IntRange(1, 1000), help="Times all are cut off.")
@@ -98,6 +128,26 @@ def reconnect_storm(**values: Any) -> None:
     plan = reconnect_storm_.Plan(pace=options.pace or Pace.constant(5), **values)
     settings = {"viewers": plan.viewers, "storms": plan.storms, "messages": str(plan.pace)}
     _run("reconnect-storm", lambda run: reconnect_storm_.scenario(run, plan), settings, options, reconnect_storm_)
+
+
+@click.command("idle-sockets")
+@click.option(
+    "--sockets", default=2000, show_default=True, type=click.IntRange(1, 200_000), help="Viewers who only listen."
+)
+@_seconds("--seconds", 60, "in which nothing happens; pings come every 25 s")
+@common_options
+def idle_sockets(**values: Any) -> None:
+    """Many viewers, and silence: memory a connection, CPU while idle, what pings cost; then one message to all.
+
+    Each of --generators connects from a loopback address of its own. A process may have as many sockets as its hard
+    limit of open files: give 20,000 sockets at least 2 --workers and 2 --generators where that limit is 20,000.
+    """
+    options = options_of(values)
+    plan = idle_sockets_.Plan(**values)
+    if plan.sockets > idle_sockets_.MOST_OF_AN_ADDRESS * options.generators:
+        raise click.UsageError("one generator has one loopback address, whose ports are too few: give more generators")
+    settings = {"sockets": plan.sockets, "seconds": plan.seconds}
+    _run("idle-sockets", lambda run: idle_sockets_.scenario(run, plan), settings, options, idle_sockets_)
 
 
 def _show_options(**defaults: Any) -> Callable[[_F], _F]:

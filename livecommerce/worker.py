@@ -6,9 +6,11 @@ Started by the supervisor, which hands it a :class:`WorkerSpec` on standard inpu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -47,12 +49,21 @@ def main() -> None:
     """Run the worker described on standard input."""
     spec = WorkerSpec.decode(sys.stdin.buffer.read())
     configure_logging(spec.settings.log_level, f"worker {spec.index}")
+    allow_sockets()
     try:
         uvloop.run(serve(spec))
     except (OSError, RedisError) as error:
         # Said in one line; the supervisor tries again and gives up where that cannot help.
         log.error("cannot start: %s", error, exc_info=spec.settings.log_level == "debug")
         sys.exit(1)
+
+
+def allow_sockets() -> None:
+    """Have as many sockets as the system lets this process have: a shell's soft limit may be 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        # Where it is unlimited some systems refuse that number: the soft limit stays.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def serve(spec: WorkerSpec) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from load_tests import stage_checks
 from load_tests.checker import check
 from load_tests.faults import Fault, Hands
 from load_tests.faults import plan as plan_faults
@@ -78,10 +79,9 @@ async def scenario(run: Run, plan: ChaosPlan) -> None:
             well = await _well(server)
             evidence = await show.wind_down()
         workers = len(hands.processes("worker"))
-    for one in judge_chaos(evidence, plan.faults, done):
-        run.check(one.name, one.passed, one.detail)
-    run.check("the server is well again", well and workers == run.options.workers, f"{workers} workers")
-    run.check("reconcile finds no difference", *await _reconcile(server))
+    run.judge(*judge_chaos(evidence, plan.faults, done))
+    run.judge(stage_checks.well_again(well, workers, run.options.workers))
+    run.judge(stage_checks.reconciled(*await _reconcile(server)))
 
 
 async def _break(run: Run, faults: Sequence[Fault], hands: Hands) -> list[str]:
@@ -111,8 +111,8 @@ async def _well(server: OwnServer) -> bool:
     return True
 
 
-async def _reconcile(server: OwnServer) -> tuple[bool, str]:
-    """What ``livecommerce reconcile`` says of the data."""
+async def _reconcile(server: OwnServer) -> tuple[int | None, str]:
+    """How ``livecommerce reconcile`` ends, and what it says of the data."""
     words = ("-m", "livecommerce", "reconcile", "--data-dir", str(data_dir(server)))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -123,8 +123,8 @@ async def _reconcile(server: OwnServer) -> tuple[bool, str]:
     except TimeoutError:
         process.kill()
         await process.wait()
-        return False, f"no answer within {RECONCILE_S:.0f} s"
-    return process.returncode == 0, said.decode("utf-8", "replace").strip().replace("\n", "; ")[-300:]
+        return None, f"no answer within {RECONCILE_S:.0f} s"
+    return process.returncode, said.decode("utf-8", "replace").strip().replace("\n", "; ")[-300:]
 
 
 def judge_chaos(evidence: Evidence, faults: Sequence[Fault], done: Sequence[str]) -> list[Check]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from load_tests import stage_checks
 from load_tests.own_server import ServerError, own_server
 from load_tests.report import Report, percentile, spread
 
@@ -74,7 +75,7 @@ def measure(url: str | None, *, joins: int, warm_up: int, chromium: str) -> Repo
     for number, name in enumerate(("POST to answer", "POST to connected", "POST to first picture")):
         report.figures[name] = spread([join[number] for join in times], "ms")
     report.figures["POST to first picture, p90"] = f"{percentile([join[2] for join in times], 90):,.0f} ms"
-    report.check("every join showed a picture", len(times) == joins)
+    report.judge(stage_checks.pictures(len(times), joins))
     return report
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from load_tests import stage_checks
 from load_tests.arrivals import Pace
 from load_tests.baselines.sink import sink
 from load_tests.claims import Claims
@@ -87,7 +88,7 @@ def _figures(run: Run, name: str, parts: list[Claims], used_s: float, start_s: f
     answered = sum(outcome == "accepted" for claims in parts for outcome in claims.outcomes)
     asked = sum(len(claims) for claims in parts)
     took_s = max(max(claims.ended_s) for claims in parts) - start_s
-    run.check(f"{name}: every claim was answered", answered == asked > 0, f"{answered:,} of {asked:,}")
+    run.judge(stage_checks.answered(name, answered, asked))
     run.figure(f"{name}: claims/s", asked / took_s, "claims/s", "higher", f"{asked:,} in {took_s:.2f} s")
     run.figure(f"{name}: a core of generator offers", asked / used_s, "claims/s", "higher", "by its CPU time alone")
     run.figure(f"{name}: generator's CPU a claim", used_s / asked * 1e6, "µs", "lower")

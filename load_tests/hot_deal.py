@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from load_tests import chat_storm, flash_sale, rooms_checks
+from load_tests import chat_storm, flash_sale, rooms_checks, stage_checks
 from load_tests.arrivals import Pace
 from load_tests.chat_storm import Livecommerce, crowds, settled
 from load_tests.flash_sale import FlashSale
@@ -71,7 +71,7 @@ async def scenario(run: Run, plan: Plan) -> None:
         with run.phase("joining"):
             room.join()
             tally = await room.until_joined()
-        run.check("everybody is in the other room", tally.joined == plan.viewers, f"{tally.joined:,}")
+        run.judge(stage_checks.entered(tally.joined, plan.viewers, where="the other room: "))
         room.restart("warming up")
         await run.sleep(room.talk(Pace.constant(plan.messages_per_s), _WARM_UP_S))
         await settled(room)
@@ -79,8 +79,8 @@ async def scenario(run: Run, plan: Plan) -> None:
         await _SaleNextDoor(run, plan.sale(pace), room, plan).play()
         await _alone(run, plan, room)
         deeds, tally = await settled(room)
-    for check in (*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds)):
-        run.check(f"the other room: {check.name}", check.passed, check.detail)
+    checks = [*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds)]
+    run.judge(*stage_checks.of("the other room", checks))
     _figures(run)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from load_tests import stage_checks
 from load_tests.own_server import OwnServer, own_server
 from load_tests.report import Report
 
@@ -36,7 +37,7 @@ def measure(*, settle_s: float, idle_s: float, demo_s: float, workers: int = 1) 
         used = usage(server, demo_s)
     _write(report, "demo", used)
     robots = sum(process.cpu_percent for process in used if process.name == "demo")
-    report.check("the robots use at most a third of one core", 0 < robots <= DEMO_CORE * 100, f"{robots:.1f} %")
+    report.judge(stage_checks.robots(robots, DEMO_CORE * 100))
     return report
 
 

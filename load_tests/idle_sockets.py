@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from load_tests import rooms_checks
+from load_tests import rooms_checks, stage_checks
 from load_tests.arrivals import Pace
 from load_tests.chat_storm import Driver, Livecommerce, settled
 from load_tests.rooms_generator import Crowds, Seats, shares_of
@@ -61,8 +61,7 @@ async def scenario(run: Run, plan: Plan) -> None:
             room.join()
             tally = await room.until_joined()
             used_s = driver.cpu_s() - used_s
-        inside = tally.joined == plan.sockets
-        run.check("everybody is in the room", inside, f"{tally.joined:,} in {tally.join_s:.1f} s")
+        run.judge(stage_checks.entered(tally.joined, plan.sockets, tally.join_s))
         run.figure("joins a second", tally.joined / max(tally.join_s, 1e-9), "", "higher")
         run.figure("workers' CPU a join", used_s / max(1, tally.joined) * 1000, "ms", "lower")
         await run.sleep(SETTLE_S)
@@ -76,10 +75,8 @@ async def scenario(run: Run, plan: Plan) -> None:
             heard_s = time.monotonic() - began_s
     _figures(run, plan.sockets, before, after, seconds)
     run.figure("one message read by all after", heard_s, "s", "lower")
-    lost = plan.sockets - tally.joined
-    run.check("nobody was lost meanwhile", lost == 0, f"{lost:,} are gone, {tally.dropped:,} were dropped")
-    for check in (*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds)):
-        run.check(check.name, check.passed, check.detail)
+    run.judge(stage_checks.kept(plan.sockets - tally.joined, tally.dropped))
+    run.judge(*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds))
 
 
 def _room(run: Run, driver: Driver, count: int, name: str) -> Crowds:
@@ -133,7 +130,7 @@ def _figures(
         resident, unshared = ((b - a) / sockets / 1000 for a, b in zip(before, after, strict=True))
         run.figure("resident memory an idle joined connection", resident, "KB", "lower")
         run.figure("of it not shared with other processes", unshared, "KB", "lower")
-        run.check(f"a connection takes at most {GOAL_KB:.0f} KB", resident <= GOAL_KB, f"{resident:.1f} KB")
+        run.judge(stage_checks.light(resident, GOAL_KB))
         run.figure("workers' resident memory with all of them", after[0] / 2**20, "MiB", "lower")
     quiet = [second.cpu_s for second in seconds if not second.pings]
     if not quiet or not before[0]:

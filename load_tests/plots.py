@@ -27,7 +27,8 @@ def plots_of(report: Report) -> list[Plot]:
     if len(report.timeline) < _FEWEST:
         return plots
     made = [
-        _sampled(report, "Rates", "a second", lambda row: row["rates"]),
+        _sampled(report, "Rates", "a second", lambda row: {n: r for n, r in row["rates"].items() if not _is_loss(n)}),
+        _losses(report),
         *_latencies(report),
         *_gauges(report),
         _sampled(report, "CPU by process", "cores", lambda row: row["cpu"]),
@@ -47,17 +48,27 @@ def _sampled(report: Report, title: str, unit: str, read: Callable[[Row], dict[s
     return _over(report, title, unit, _lines(report.timeline, read))
 
 
+def _is_loss(name: str) -> bool:
+    return name.startswith("packets ")
+
+
+def _losses(report: Report) -> Plot:
+    """Packets that were lost and came again; a line at 0 says that they were looked for."""
+    lines = _lines(report.timeline, lambda row: {n: r for n, r in row["rates"].items() if _is_loss(n)}, even_zero=True)
+    return _over(report, "Packet loss", "packets a second", lines)
+
+
 def _over(report: Report, title: str, unit: str, lines: list[Line], *, steps: bool = False) -> Plot:
     span = (0.0, float(report.timeline[-1]["t_s"]))
     return Plot(title, unit, lines, report.phases, report.events, steps, span)
 
 
-def _lines(rows: list[Row], read: Callable[[Row], dict[str, float]]) -> list[Line]:
+def _lines(rows: list[Row], read: Callable[[Row], dict[str, float]], *, even_zero: bool = False) -> list[Line]:
     names = list(dict.fromkeys(name for row in rows for name in read(row)))
     return [
         Line(name, [(row["t_s"], float(read(row)[name])) for row in rows if name in read(row)])
         for name in names
-        if any(read(row).get(name) for row in rows)
+        if even_zero or any(read(row).get(name) for row in rows)
     ]
 
 

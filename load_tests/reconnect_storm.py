@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from load_tests import rooms_checks
+from load_tests import rooms_checks, stage_checks
 from load_tests.arrivals import Pace
 from load_tests.chat_storm import SERVER_OPTIONS, Driver, Livecommerce, crowds, settled
 from load_tests.own_valkey import OwnValkey, own_valkey
@@ -57,7 +57,7 @@ async def scenario(run: Run, plan: Plan) -> None:
         with run.phase("joining"):
             room.join()
             tally = await room.until_joined()
-        run.check("everybody is in the room", tally.joined == plan.viewers, f"{tally.joined:,} in {tally.join_s:.1f} s")
+        run.judge(stage_checks.entered(tally.joined, plan.viewers, tally.join_s))
         await run.sleep(speakers.talk(plan.pace, 1))
         storms = []
         for number in range(plan.storms):
@@ -69,8 +69,7 @@ async def scenario(run: Run, plan: Plan) -> None:
         tally = await room.result(heard.top)
         tally.add(heard)
     _figures(run, plan, storms, valkey is not None)
-    for check in (*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds)):
-        run.check(check.name, check.passed, check.detail)
+    run.judge(*rooms_checks.histories(tally, deeds), *rooms_checks.answers(deeds))
 
 
 def _speakers(run: Run, driver: Driver) -> Crowds:
@@ -112,8 +111,5 @@ def _figures(run: Run, plan: Plan, storms: list[_Seen], looked: bool) -> None:
         run.figure("workers' CPU a join", sum(seen.used_s for seen in storms) / joins * 1000, "ms", "lower")
         reads = max(seen.reads for seen in storms)
         run.figure("reads of the log in a storm", reads, "", "lower")
-        allowed = run.options.workers
-        run.check("a storm reads the log at most once a worker", reads <= allowed, f"{reads}, {allowed} allowed")
-    recovered = [seen.recovered for seen in storms]
-    whole = all(count == plan.viewers for count in recovered)
-    run.check("everybody recovered, in every storm", whole, f"{', '.join(map(str, recovered))} of {plan.viewers:,}")
+        run.judge(stage_checks.log_reads(reads, run.options.workers))
+    run.judge(stage_checks.recovered([seen.recovered for seen in storms], plan.viewers))

@@ -18,7 +18,7 @@ from typing import Any
 
 from load_tests.arrivals import Pace
 from load_tests.meter import Meter, Timeline
-from load_tests.report import Better, Curve, Figure, Report, Rows
+from load_tests.report import Better, Check, Curve, Figure, Report, Rows
 from load_tests.target import Target
 from load_tests.usage import Usage
 
@@ -91,6 +91,10 @@ class Run:
     def check(self, name: str, passed: bool, detail: str = "") -> None:
         """Something that must be so, or the command ends with status 1."""
         self.report.check(name, passed, detail)
+
+    def judge(self, *checks: Check) -> None:
+        """Checks that were made elsewhere: pure functions, so that a test can see them fail."""
+        self.report.judge(*checks)
 
     def figure(self, name: str, value: float, unit: str = "", better: Better = "", note: str = "") -> None:
         """A number of the report."""

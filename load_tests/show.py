@@ -16,7 +16,7 @@ from typing import Any, Self
 import aiohttp
 
 from livecommerce.client import ServerError, Unreachable
-from load_tests import show_books
+from load_tests import show_books, show_figures, stage_checks
 from load_tests.history import ACCEPTED, Final, History, Window
 from load_tests.processes import Generators
 from load_tests.rooms_generator import Crowds, end
@@ -27,8 +27,9 @@ from load_tests.show_books import persist
 from load_tests.show_cast import Cast
 from load_tests.show_checks import Evidence, judge
 from load_tests.show_host import HostOnAir
-from load_tests.show_media import Watched, watchers
+from load_tests.show_media import watchers
 from load_tests.show_plan import ShowPlan, in_the_room, purchases
+from load_tests.show_watched import Watched, backlog_drops
 from load_tests.stock_watch import StockWatch
 from load_tests.viewers_peers import Rate
 
@@ -61,6 +62,7 @@ class Show:
         self._stack = contextlib.AsyncExitStack()
         self._purchases = purchases(plan, run.random)
         self._window = Window()
+        self._backlog = backlog_drops()
         #: the samples of all sales
         self._stock: StockWatch | None = None
 
@@ -128,17 +130,15 @@ class Show:
             self._watchers.tell(("join", per_s))
         await run.sleep(plan.ramp_s)
         tally = await self.room.until_joined(PATIENCE_S)
-        run.check("everybody came into the room", tally.joined == plan.chat, f"{tally.joined:,}")
+        run.judge(stage_checks.entered(tally.joined, plan.chat))
         if plan.video:
             seen = await self._until_playing()
-            joins = sorted(seen.first_frame_ms)
-            run.check("everybody saw a first frame", len(joins) == plan.video, f"{len(joins)} {seen.failures or ''}")
-            for name, share in (("p50", 0.5), ("p99", 0.99)):
-                value = joins[min(len(joins) - 1, int(len(joins) * share))] if joins else 0.0
-                run.figure(f"first frame, {name}", value, "ms", "lower")
+            run.judge(stage_checks.first_frames(len(seen.first_frame_ms), plan.video, seen.failures))
+            show_figures.joins(run, seen)
 
     async def live(self) -> None:
         """They chat, and see the picture."""
+        self._backlog = backlog_drops()
         if self.plan.video:
             self._watchers.tell(("restart",))
         self.room.talk(self.plan.pace, 24 * 3600.0)
@@ -220,6 +220,7 @@ class Show:
             claimed=claimed,
             states=states,
             relay_dropped=await show_books.relay_dropped(self.host, self.stream_id) if self.plan.video else "",
+            backlog_dropped=backlog_drops() - self._backlog,
             shown=shown,
             counted=counted,
             inside=inside,
@@ -276,9 +277,7 @@ class Show:
         accepted = sum(o.outcome == ACCEPTED and o.verb == "claim" for o in deeds.operations)
         run.figure("orders", accepted, "", "", f"of {self.plan.buyers:,} buyers; {len(deeds.paid):,} paid")
         if seen.packets:
-            run.figure("packets of the picture received", seen.packets)
-            worst = max(seen.delays_ms, default=0.0)
-            run.figure("from host to viewer, p99 of the worst sampled viewer", worst, "ms", "lower")
+            show_figures.media(run, seen)
         if deeds.again or deeds.refused:
             rows = [(what, float(n)) for what, n in (deeds.again + deeds.refused).most_common()]
             run.table("Refusals", ("what", "times"), rows, "Temporary ones were asked again with the same key.")
@@ -296,5 +295,4 @@ async def scenario(run: Run, plan: ShowPlan) -> None:
             await show.sell()
         with run.phase("wind down"):
             evidence = await show.wind_down()
-    for check in judge(evidence):
-        run.check(check.name, check.passed, check.detail)
+    run.judge(*judge(evidence))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from struct import unpack
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from load_tests.processes import Generator
 from load_tests.show_viewer import RepairingViewer
+from load_tests.show_watched import Watched, dropped, missed
 from load_tests.viewers_check import percentile
 from load_tests.whep_peer import Shared
 
@@ -23,19 +22,14 @@ FROZEN_S = 4.0
 AGAIN_S = 0.5
 #: each viewer reports once a second, in so many groups
 TURNS = 20
-#: Linux: getsockopt's number for a socket's memory figures, and where the drops stand (linux/sock_diag.h)
-_SO_MEMINFO, _DROPS = 55, 8
+#: what the report plots of losses, each second
+LOSSES = {
+    "packets missed, before the viewers": "missed",
+    "packets dropped by the viewers": "dropped_here",
+    "packets repaired": "repaired",
+}
 #: joins that one process has under way at once
 JOINS = 32
-
-
-def dropped(sock: socket.socket) -> int:
-    """Datagrams the kernel threw away because this socket's buffer was full; 0 of a closed one."""
-    try:
-        counts: tuple[int, ...] = unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
-    except OSError:
-        return 0
-    return counts[_DROPS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,35 +42,6 @@ class Screens:
     first: int = 0
 
 
-@dataclass
-class Watched:
-    """What viewers of the picture saw; adds up over processes."""
-
-    connected: int = 0
-    #: viewers to whom a whole frame came since the last question
-    playing: int = 0
-    packets: int = 0
-    lost: int = 0
-    #: came when they were asked for again
-    repaired: int = 0
-    #: thrown away by the kernel because this process did not read in time: the load's fault, not the server's
-    dropped_here: int = 0
-    duplicates: int = 0
-    unauthentic: int = 0
-    frames: int = 0
-    frames_incomplete: int = 0
-    #: joins after the first of a viewer
-    rejoins: int = 0
-    failures: list[str] = field(default_factory=list)
-    first_frame_ms: list[float] = field(default_factory=list)
-    delays_ms: list[float] = field(default_factory=list)
-
-    def add(self, other: Watched) -> None:
-        """Add another process's."""
-        for name, value in other.__dict__.items():
-            setattr(self, name, getattr(self, name) + value)
-
-
 class Screen:
     """One viewer of the picture, over all of its sessions."""
 
@@ -85,9 +50,17 @@ class Screen:
         self.viewer = RepairingViewer(shared, index)
         self._shared, self._index = shared, index
         self._packets, self._changed_s = 0, 0.0
-        self._frames = self._dropped = 0
-        self.joining = False
+        self._frames = self._dropped = self._verified = 0
+        self.joining = self._told = False
         self.past = Watched()
+
+    def joined_in_s(self) -> float | None:
+        """From the POST to the first whole frame of this session, once there is one; told once."""
+        first_s = self.viewer.video.first_frame_s
+        if first_s is None or self._told:
+            return None
+        self._told = True
+        return first_s - self.viewer.peer.asked_s
 
     def frozen(self, now_s: float) -> bool:
         """Whether nothing came for too long."""
@@ -106,36 +79,43 @@ class Screen:
 
     def renew(self) -> None:
         """Close this session, and be ready for another one."""
-        self.past.add(self._seen())
+        self.past.add(self.seen())
         self.past.rejoins += 1
         self.viewer.peer.close()
         self.viewer = RepairingViewer(self._shared, self._index)
-        self._packets = self._frames = self._dropped = 0
+        self._packets = self._frames = self._dropped = self._verified = 0
+        self._told = False
 
     def restart(self) -> None:
         """Count from here."""
         self.viewer.restart()
-        self.past, self._frames, self._dropped = Watched(), 0, dropped(self.viewer.peer.sock)
+        self.past, self._frames = Watched(), 0
+        self._dropped, self._verified = dropped(self.viewer.peer.sock), self.viewer.peer.verified
 
-    def _seen(self) -> Watched:
+    def seen(self) -> Watched:
+        """What this session saw so far."""
         viewer, video = self.viewer, self.viewer.video
         first = [] if video.first_frame_s is None else [(video.first_frame_s - viewer.peer.asked_s) * 1000]
+        here = max(0, dropped(viewer.peer.sock) - self._dropped)
         return Watched(
             packets=video.packets,
+            verified=viewer.peer.verified - self._verified,
             lost=video.lost,
             repaired=viewer.repaired,
-            dropped_here=max(0, dropped(viewer.peer.sock) - self._dropped),
+            dropped_here=here,
+            missed=missed(video.lost, viewer.repaired, here),
             duplicates=video.duplicates,
             unauthentic=viewer.peer.unauthentic,
             frames=video.frames,
             frames_incomplete=video.frames_incomplete,
             failures=[viewer.failure] if viewer.failure else [],
             first_frame_ms=first,
+            gaps_ms=[video.longest_gap_s * 1000] if video.frames else [],
         )
 
     def result(self) -> Watched:
         """All that was seen but the delays; ``playing`` since the last question."""
-        now, total = self._seen(), Watched()
+        now, total = self.seen(), Watched()
         total.add(self.past)
         total.add(now)
         total.connected = int(self.viewer.peer.context is not None)
@@ -152,6 +132,7 @@ class Audience:
         self.screens = [Screen(shared, share.first + index, token) for index, token in enumerate(share.tokens)]
         self._http, self._share, self._generator = http, share, generator
         self._gate = asyncio.Semaphore(JOINS)
+        self._told = Watched()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def join(self, per_s: float) -> None:
@@ -177,6 +158,7 @@ class Audience:
         """Count packets and frames from here."""
         for screen in self.screens:
             screen.restart()
+        self._told = Watched()
 
     async def aclose(self) -> None:
         """Leave without a word, as a closed tab does; twice is safe."""
@@ -199,9 +181,13 @@ class Audience:
         while True:
             await asyncio.sleep(1 / TURNS)
             turn, now_s = turn + 1, time.monotonic()
+            if turn % TURNS == 0:
+                self._tell_losses()
             for index, screen in enumerate(self.screens):
                 if index % TURNS != turn % TURNS or screen.joining:
                     continue
+                if (took_s := screen.joined_in_s()) is not None:
+                    self._generator.meter.record("join: to the first frame", int(took_s * 1e6))
                 if self._share.comes_back and screen.frozen(now_s):
                     screen.renew()
                     self._spawn(self._join(screen, self._generator.random.uniform(0, AGAIN_S)))
@@ -210,6 +196,15 @@ class Audience:
                     screen.viewer.ask_again()
                     if turn // TURNS % 3 == index // TURNS % 3:
                         screen.viewer.peer.check()
+
+    def _tell_losses(self) -> None:
+        """What was lost and repaired since the last time, for the plot."""
+        before, self._told = self._told, Watched()
+        for screen in self.screens:
+            self._told.add(screen.past)
+            self._told.add(screen.seen())
+        for name, field in LOSSES.items():
+            self._generator.meter.count(name, max(0, getattr(self._told, field) - getattr(before, field)))
 
     def _gauge(self) -> None:
         connected = sum(screen.viewer.peer.context is not None for screen in self.screens)

@@ -59,13 +59,12 @@ async def scenario(run: Run, plan: SoakPlan) -> None:
                 await sampling
         with run.phase("wind down"):
             evidence = await show.wind_down()
-    for one in judge_soak(evidence, sales, broken):
-        run.check(one.name, one.passed, one.detail)
+    run.judge(*judge_soak(evidence, sales, broken))
     if memory:
         early, late = quarters(memory)
         run.figure("workers' memory, second quarter", early, "MiB", "lower")
         run.figure("workers' memory, last quarter", late, "MiB", "lower")
-        run.check("memory is flat", flat(memory), f"{late - early:+.1f} MiB")
+        run.judge(flat(memory))
 
 
 async def _sell_on(run: Run, plan: SoakPlan, show: Show, broken: list[str]) -> int:
@@ -112,10 +111,10 @@ def quarters(memory: Sequence[float]) -> tuple[float, float]:
     return statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
 
 
-def flat(memory: Sequence[float]) -> bool:
-    """Whether memory did not grow between the second and the last quarter."""
+def flat(memory: Sequence[float]) -> Check:
+    """Memory did not grow between the second and the last quarter."""
     early, late = quarters(memory)
-    return late <= early * (1 + GROWTH) + SLACK_MIB
+    return Check("memory is flat", late <= early * (1 + GROWTH) + SLACK_MIB, f"{late - early:+.1f} MiB")
 
 
 def judge_soak(evidence: Evidence, sales: int, broken: Sequence[str]) -> list[Check]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-import urllib.request
 
 from livecommerce.close_codes import CloseCode
-from load_tests import rooms_checks
+from load_tests import rooms_checks, stage_checks
 from load_tests.arrivals import Pace
 from load_tests.chat_storm import Livecommerce, crowds, settled
 from load_tests.histogram import Histogram
@@ -15,6 +14,7 @@ from load_tests.report import Check
 from load_tests.rooms_generator import Crowds, Seats
 from load_tests.rooms_tally import Tally
 from load_tests.run import Run
+from load_tests.server_metrics import counted
 
 BEFORE, MEANWHILE = "to a viewer, before one sleeps", "to a viewer, while one sleeps"
 #: a message of about 1 KB within the limit of characters: what waits grows fast
@@ -58,8 +58,7 @@ async def scenario(run: Run, viewers: int, seconds: float, pace: Pace) -> None:
     for name in (BEFORE, MEANWHILE):
         times = run.timeline.total.histograms.get(name, Histogram())
         run.figure(f"{name}, p99", times.percentile(99) / 1000, "ms", "lower")
-    for check in [*rooms_checks.histories(tally, deeds), *judge(slept, closed_s)]:
-        run.check(f"stalled reader: {check.name}", check.passed, check.detail)
+    run.judge(*stage_checks.of("stalled reader", [*rooms_checks.histories(tally, deeds), *judge(slept, closed_s)]))
 
 
 def judge(slept: Tally, closed_s: float) -> list[Check]:
@@ -76,16 +75,9 @@ def judge(slept: Tally, closed_s: float) -> list[Check]:
 async def _until_closed(run: Run, room: Crowds, pace: Pace) -> float:
     """Talk until the server has closed somebody; seconds, 0 if it never does."""
     assert run.target.server is not None, "--url was refused"
-    began_s, before = time.monotonic(), _closed(run.target.url)
+    began_s, before = time.monotonic(), counted(run.target.url, _CLOSED)[0]
     room.talk(pace, PATIENCE_S, FILLER)
     while await run.sleep(0.25) and time.monotonic() < began_s + PATIENCE_S:
-        if _closed(run.target.url) > before:
+        if counted(run.target.url, _CLOSED)[0] > before:
             return time.monotonic() - began_s
     return 0.0
-
-
-def _closed(url: str) -> float:
-    """How many slow readers the server has closed so far."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(_CLOSED))

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from load_tests import stage_checks
 from load_tests.own_server import own_server
 from load_tests.report import Report, spread
 
@@ -36,7 +37,7 @@ def measure(runs: int, *, demo: bool, by_make: bool, clone: bool) -> Report:
     report.figures[f"{how}, command to ready"] = spread([t * 1000 for t in times_s], "ms")
     if demo:
         report.figures[f"{how}, command to the demo being live"] = spread([t * 1000 for t in live_s], "ms")
-    report.check("became ready every time", len(times_s) == runs, f"median {statistics.median(times_s):.2f} s")
+    report.judge(stage_checks.started(len(times_s), runs, statistics.median(times_s)))
     return report
 
 
@@ -50,4 +51,4 @@ def _measure_clone(report: Report) -> None:
             live_s = time.monotonic() - started_s
     report.figures["git clone, make run, to ready"] = f"{ready_s:.1f} s"
     report.figures["git clone, make run, to the demo being live"] = f"{live_s:.1f} s"
-    report.check("within the minute that a newcomer waits", live_s < 60)
+    report.judge(stage_checks.newcomer(live_s))

@@ -19,9 +19,9 @@ async def _watches(*, late_ms: float = 1.0, times: int = 1, lost: int = 0) -> li
     return watches
 
 
-async def _failed(**wrong: float) -> list[str]:
+async def _failed(deals: int = STREAMS, **wrong: float) -> list[str]:
     report = Report("deal-timers", {})
-    deal_timers._figures(report, await _watches(**wrong), STREAMS, strict=True)  # type: ignore[arg-type]
+    deal_timers._figures(report, await _watches(**wrong), deals, strict=True)  # type: ignore[arg-type]
     return [check.name for check in report.checks if not check.passed]
 
 
@@ -32,6 +32,8 @@ async def test_each_check_fails_on_what_it_is_for() -> None:
         "closed in front of a viewer within 50 ms at p99",
     ]
     assert await _failed(late_ms=-1.0) == ["no deal opened before its time", "no deal closed before its time"]
+    missing = ["every deal opened in the log", "every deal closed in the log"]
+    assert [name for name in await _failed(deals=STREAMS + 1) if name in missing] == missing
     assert await _failed(times=2) == await _failed(lost=1) == ["every viewer saw each of them once"]
 
 

@@ -218,7 +218,8 @@ async def test_the_stock_is_judged_at_every_sample(counts: list[tuple[int, int, 
     async with StockWatch(deal, "s", "d") as stock, asyncio.timeout(10):  # type: ignore[arg-type]
         await deal.read.wait()
     stock.judge(report)
-    assert [check.passed for check in report.checks] == [passed]
+    name = "left + held + sold was the stock at every sample"
+    assert [(check.name, check.passed) for check in report.checks] == [(name, passed)]
 
 
 def event(offset: int | None, kind: str, as_of: int | None = None, deal_id: str = "d", **data: Any) -> Event:
@@ -240,6 +241,7 @@ def told(events: list[Event], left: int = 0) -> bool:
     for one in events:
         sequence.take(one)
     sequence.judge(report, left)
+    assert [check.name for check in report.checks] == ["the stock was told in order, without a hole"]
     return report.passed
 
 

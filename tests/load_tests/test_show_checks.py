@@ -11,17 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from load_tests import chaos, soak
+from load_tests import chaos, show_figures, soak
 from load_tests.arrivals import Pace
 from load_tests.faults import Fault
 from load_tests.history import Final, History, Operation, Window
 from load_tests.room_history import StockStep
 from load_tests.rooms_people import Deeds, Purchase
 from load_tests.rooms_tally import Tally
+from load_tests.run import Options, Run
 from load_tests.show_checks import Evidence, judge
-from load_tests.show_media import Watched
 from load_tests.show_plan import ShowPlan, in_the_room, purchases
 from load_tests.show_viewer import RepairingViewer
+from load_tests.show_watched import Watched, missed
+from load_tests.target import Target
 from load_tests.whep_peer import RTX, VP8, Shared
 from streams import rtcp
 from streams.rtp import FIXED
@@ -45,7 +47,7 @@ def whole() -> Evidence:
         plan=PLAN,
         tally=Tally(ids={1: "m"}, stock={2: StockStep("d", 2, 0)}),
         deeds=Deeds(said=[(1, "m")], begun=1, done=1, paid=["o1", "o2"], operations=operations),
-        watched=Watched(packets=100, frames=10),
+        watched=Watched(packets=100, verified=20, frames=10),
         playing=2,
         history=History(
             stock=2, limit=1, operations=operations, final=final, window=Window(open_invoked_s=0, open_returned_s=0.5)
@@ -53,6 +55,7 @@ def whole() -> Evidence:
         claimed=Counter(["o1", "o2"]),
         states={"o1": "paid", "o2": "paid"},
         relay_dropped="nothing",
+        backlog_dropped=0,
         shown=3,
         counted=3,
         inside=3,
@@ -85,13 +88,23 @@ DOCTORS: list[tuple[Doctor, str]] = [
     (lambda e: replace(e, deeds=replace(e.deeds, begun=2)), "every command was answered"),
     (lambda e: replace(e, tally=replace(e.tally, stock={1: StockStep("d", 1, 5), 2: StockStep("d", 1, 5)})),
      "the stock in the log follows from what was taken"),
+    (lambda e: replace(e, tally=Tally()), "somebody was told something"),
+    (lambda e: replace(e, tally=replace(e.tally, doubled=1)), "no event came twice or out of order"),
+    (lambda e: replace(e, tally=replace(e.tally, forks=1)), "all viewers saw the same log"),
+    (lambda e: replace(e, tally=replace(e.tally, behind=1)), "every viewer has the newest event"),
+    (lambda e: replace(e, tally=replace(e.tally, announced=1)), "nobody was told of a hole"),
+    (lambda e: replace(e, deeds=replace(e.deeds, said=[(1, "m"), (2, "n")])),
+     "every acknowledged message is in the log"),
+    (lambda e: replace(e, deeds=replace(e.deeds, refused=Counter(["chat.send: internal"]))),
+     "nothing went wrong inside the server"),
     (lambda e: replace(e, shown=2), "the number of viewers is right"),
     (lambda e: replace(e, afterwards=1), "nobody is counted who has left"),
-    (lambda e: replace(e, watched=replace(e.watched, lost=1)), "the picture's sequence is whole"),
+    (lambda e: replace(e, watched=replace(e.watched, lost=1, missed=1)), "the picture's sequence is whole"),
     (lambda e: replace(e, watched=replace(e.watched, duplicates=1)), "the picture's sequence is whole"),
     (lambda e: replace(e, watched=replace(e.watched, frames_incomplete=1)), "the picture's sequence is whole"),
     (lambda e: replace(e, watched=Watched()), "the picture's sequence is whole"),
     (lambda e: replace(e, watched=replace(e.watched, unauthentic=1)), "every packet is authentic"),
+    (lambda e: replace(e, watched=replace(e.watched, verified=0)), "every packet is authentic"),
     (lambda e: replace(e, playing=1), "everybody has the picture at the end"),
     (lambda e: history(e, stock=1), "the sale's history is right"),
     (lambda e: history(e, limit=0), "the sale's history is right"),
@@ -132,15 +145,31 @@ def test_each_check_of_chaos_fails_on_a_doctored_one(evidence: Evidence, done: l
 
 def test_memory_that_grows_is_not_flat() -> None:
     filling = [float(100 - max(0, 20 - n)) for n in range(80)]
-    assert soak.flat(filling)
-    assert not soak.flat([mib + n * 0.2 for n, mib in enumerate(filling)])
-    assert soak.flat([100.0])
+    assert soak.flat(filling).passed
+    assert not soak.flat([mib + n * 0.2 for n, mib in enumerate(filling)]).passed
+    assert soak.flat([100.0]).passed
 
 
 @pytest.mark.parametrize(("sales", "broken"), [(0, []), (3, ["oversold: 3 of 2"])])
 def test_a_soak_needs_sales_and_all_of_them_right(sales: int, broken: list[str]) -> None:
     names = {check.name for check in soak.judge_soak(whole(), sales, broken) if not check.passed}
     assert names == {"every sale's history is right"}
+
+
+def test_what_the_viewers_own_buffers_dropped_is_said_and_not_held_against_the_server() -> None:
+    ours = replace(whole(), watched=replace(whole().watched, lost=5, dropped_here=5, frames_incomplete=1))
+    assert failed(ours) == set()
+    [said] = [check.detail for check in judge(ours) if check.name == "the picture's sequence is whole"]
+    assert "5 lost" in said
+    assert "5 dropped in the viewers' own buffers" in said
+    assert (missed(5, 2, 4), missed(5, 0, 9)) == (3, 0)
+
+
+def test_a_load_that_drops_packets_itself_says_so_in_the_report() -> None:
+    for dropped, notes in ((0, 0), (5, 1)):
+        run = Run("show", {}, Options(), Target("http://x", "s" * 32))
+        show_figures.media(run, Watched(packets=95, lost=5, dropped_here=dropped, gaps_ms=[40.0]))
+        assert len(run.report.notes) == notes
 
 
 def test_a_frame_may_be_torn_only_where_it_had_to_be_repaired() -> None:

@@ -1,0 +1,116 @@
+"""Checks that stand by themselves: each passes and each fails; and no check of the tool is without a test."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import load_tests
+from load_tests import join_delay, stalled_reader
+from load_tests import stage_checks as stage
+from load_tests.report import Check, Report
+from load_tests.rooms_tally import Tally
+from load_tests.soak import flat
+
+#: modules whose checks are of figures alone: tested beside what they time
+TIMES = ("script_times.py",)
+#: what passes beside what fails, for the same check
+PAIRS: list[tuple[Check, Check]] = [
+    (stage.entered(3, 3), stage.entered(2, 3)),
+    (stage.entered(3, 3, 0.5, where="plain: "), stage.entered(4, 3, 0.5, where="plain: ")),
+    (stage.first_frames(3, 3), stage.first_frames(2, 3, ["refused"])),
+    (stage.recovered([3, 3], 3), stage.recovered([3, 2], 3)),
+    (stage.recovered([3], 3), stage.recovered([], 3)),
+    (stage.log_reads(2, 2), stage.log_reads(3, 2)),
+    (stage.well_again(True, 2, 2), stage.well_again(False, 2, 2)),
+    (stage.well_again(True, 2, 2), stage.well_again(True, 1, 2)),
+    (stage.reconciled(0, "no difference"), stage.reconciled(1, "a unit is missing")),
+    (stage.reconciled(0, ""), stage.reconciled(None, "no answer")),
+    (stage.answered("open loop", 5, 5), stage.answered("open loop", 4, 5)),
+    (stage.answered("open loop", 5, 5), stage.answered("open loop", 0, 0)),
+    (stage.robots(14.0, 33.0), stage.robots(34.0, 33.0)),
+    (stage.robots(14.0, 33.0), stage.robots(0.0, 33.0)),
+    (stage.started(3, 3, 1.5), stage.started(2, 3, 1.5)),
+    (stage.newcomer(43.0), stage.newcomer(60.0)),
+    (stage.pictures(20, 20), stage.pictures(19, 20)),
+    (stage.kept(0, 0), stage.kept(1, 0)),
+    (stage.light(60.0, 64.0), stage.light(65.0, 64.0)),
+    (flat([100.0] * 80), flat([100.0 + n * 0.2 for n in range(80)])),
+]
+
+
+@pytest.mark.parametrize(("good", "bad"), PAIRS, ids=lambda check: check.name)
+def test_each_passes_and_fails(good: Check, bad: Check) -> None:
+    assert (good.name, good.passed, bad.passed) == (bad.name, True, False)
+
+
+SLEPT = Tally(joins=2)
+
+
+@pytest.mark.parametrize(
+    ("slept", "closed_s", "failed"),
+    [
+        (SLEPT, 3.0, []),
+        (SLEPT, 0.0, ["it was closed with 3008"]),
+        (replace(SLEPT, joins=1), 3.0, ["it came back and missed nothing"]),
+        (replace(SLEPT, lost=1), 3.0, ["it came back and missed nothing"]),
+        (replace(SLEPT, behind=1), 3.0, ["it came back and missed nothing"]),
+    ],
+)
+def test_a_stalled_reader_is_closed_and_misses_nothing(slept: Tally, closed_s: float, failed: list[str]) -> None:
+    assert [check.name for check in stalled_reader.judge(slept, closed_s) if not check.passed] == failed
+
+
+def joined(behind_ms: float | None, skew_ms: float | None) -> join_delay.Join:
+    return join_delay.Join(50.0, dict.fromkeys(join_delay.MOMENTS_S, behind_ms), skew_ms, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("join", "failed"),
+    [
+        (joined(20.0, 30.0), []),
+        (joined(101.0, 30.0), ["5 s after the joins those who joined are not behind by more than 100 ms"]),
+        (joined(20.0, -126.0), ["nor are their sound and picture apart by more than 125 ms"]),
+    ],
+)
+def test_who_joined_late_is_not_behind(join: join_delay.Join, failed: list[str]) -> None:
+    report = Report("join-delay", {})
+    join_delay._write(report, [join])
+    assert [check.name for check in report.checks if not check.passed] == failed
+
+
+def test_a_join_that_cannot_be_compared_fails() -> None:
+    report = Report("join-delay", {})
+    join_delay._write(report, [joined(None, 30.0)])
+    assert "frames were compared for every join" in {check.name for check in report.checks if not check.passed}
+
+
+def named_checks() -> dict[str, Path]:
+    """Every check that the tool's code makes, by the longest fixed part of its name."""
+    names: dict[str, Path] = {}
+    for path in Path(load_tests.__file__).parent.rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            made = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            if made not in ("check", "Check") or not call.args or path.name in TIMES:
+                continue
+            parts = [part.value for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)]
+            fixed = [part for part in parts if isinstance(part, str) and len(part) > 3]
+            if fixed:
+                names[max(fixed, key=len).strip(" :")] = path
+    return names
+
+
+def test_every_check_of_the_tool_is_named_where_it_is_made_to_fail() -> None:
+    tests = "\n".join(path.read_text("utf-8") for path in Path(__file__).parents[1].rglob("*.py"))
+    covered = {check.name for pair in PAIRS for check in pair}
+    known = named_checks()
+    assert len(known) > 40
+    missing = [
+        f"{path.name}: {name}"
+        for name, path in known.items()
+        if name not in tests and not any(name in one for one in covered)
+    ]
+    assert missing == [], "a check that never fails proves nothing: make it fail in a test"

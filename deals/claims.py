@@ -172,7 +172,7 @@ class _Outcomes:
     def count(codes: Iterable[bytes | int]) -> None:
         kinds = Counter("replayed" if isinstance(c, bytes) else "accepted" if c == _ACCEPTED else "" for c in codes)
         for kind in filter(None, kinds):
-            metrics.CLAIMS.labels(kind).inc(kinds[kind])
+            metrics.CLAIMS.add(kind, by=kinds[kind])
 
 
 def _pack_prices(claims: Sequence[Claim], prices: Sequence[Price | None] | None) -> bytes:

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import Counter, Histogram
 
-CLAIMS = Counter("livecommerce_claims", "Claims by outcome: accepted, replayed, or the refusal's code", ["outcome"])
-SHORT_CUT = Counter("livecommerce_claims_short_cut", "Sold-out answers given without asking Valkey")
+#: how late a folded counter may be
+FOLD_S = 0.25
+
+
+class Folded:
+    """A counter for hot paths: what is added waits in a plain number, for a moment.
+
+    An increment of prometheus-client's takes 2 µs, and finding the series of some labels 3 more; this takes 0.2.
+    """
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, *labels: str, by: int = 1) -> None:
+        """Count something; on a running loop only."""
+        counts = self._counts
+        counts[labels] = counts.get(labels, 0) + by
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(FOLD_S, self.fold)
+
+    def fold(self) -> None:
+        """Hand over what waits."""
+        self._loop = None
+        counts, self._counts = self._counts, {}
+        for labels, count in counts.items():
+            (self._counter.labels(*labels) if labels else self._counter).inc(count)
+
+
+CLAIMS = Folded(
+    Counter("livecommerce_claims", "Claims by outcome: accepted, replayed, or the refusal's code", ["outcome"])
+)
+SHORT_CUT = Folded(Counter("livecommerce_claims_short_cut", "Sold-out answers given without asking Valkey"))
 BATCH_CLAIMS = Histogram(
     "livecommerce_claim_batch_claims", "Claims joined into one script call", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )

@@ -8,17 +8,18 @@ from collections.abc import Callable, Mapping
 
 from redis.asyncio import Redis
 
-from deals import keys, metrics
+from deals import keys
 from deals.buyer_orders import orders_of
 from deals.cashier import Cashier
 from deals.checks import check_deal, check_limit, check_user, clean
+from deals.claiming import Admit, Claiming, Wish
 from deals.claims import ClaimDesk
-from deals.errors import Invalid, KeyRequired, OrderNotFound, RateLimited, SoldOut
-from deals.lane import ClaimLanes
+from deals.errors import Invalid, OrderNotFound
+from deals.lane import Told
 from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Summary
 from deals.payments import PaymentProvider
-from deals.price_rules import PriceRules, spelled
-from deals.scripts import CLAIM_SENTENCES, RunScript, Scripts
+from deals.price_rules import PriceRules
+from deals.scripts import RunScript, Scripts
 from deals.showcase import Showcase
 from deals.sold_out import SoldOutBoard
 from deals.store import Store, create_args, read_deal, read_order
@@ -33,14 +34,7 @@ MOST_UNFINISHED = 200
 MOST_LISTED = 100
 #: how far ahead a deal's end may be moved
 MOST_AHEAD_MS = 86_400_000
-#: units of one claim; a deal's own limit is at most this
-MOST_UNITS = 1000
 
-#: found once: looking a label up takes longer than the rest of a sold-out answer
-_SHORT_CUT = metrics.CLAIMS.labels("sold_out")
-_KEY = re.compile(r"[ -~]{1,128}\Z")
-#: takes (user, address or "", whether with a discount code): None, or in how many ms to come back
-Admit = Callable[[str, str, bool], int | None]
 _CURSOR = re.compile(r"[0-9]{1,20}-[0-9]{1,20}(:[0-9]{1,6})?\Z")
 
 
@@ -76,12 +70,11 @@ class DealService(Showcase):
         self._cashier = Cashier(self._store, self._scripts, payments, new_id)
         self._ticker = Ticker(self._store, self._scripts, self._cashier.take_up, self.released)
         self._board = SoldOutBoard(self._store, now_ms)
-        self._desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
-        self._admit = admit
+        desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
         #: without a key of all workers, tickets are good on this one alone
         self.tickets = TicketDesk(self._store, ticket_key or secrets.token_bytes(32), now_ms)
-        self._waiting = WaitingList(self._store, self._scripts, self._desk)
-        self._lanes = ClaimLanes(self._desk.submit, self._desk.remember)
+        self._waiting = WaitingList(self._store, self._scripts, desk)
+        self._claiming = Claiming(self._board, desk, self.tickets, admit)
 
     async def start(self) -> None:
         """Start the ticker; claims work without it."""
@@ -89,7 +82,7 @@ class DealService(Showcase):
 
     async def aclose(self) -> None:
         """Let claims under way end, stop everything; safe to call twice."""
-        await self._lanes.aclose()
+        await self._claiming.aclose()
         await self.tickets.aclose()
         await self._board.aclose()
         await self._ticker.aclose()
@@ -175,27 +168,28 @@ class DealService(Showcase):
         """Claim units; with a payment token also pay, in which case a decline raises though the hold stays.
 
         A key seen before answers with its order as it is now. Raises OutcomeUnknown when the answer was lost: the same
-        key finds the truth. All the buyer's connections are told of a new order, but not one that calls itself
-        ``origin``: it hears it from us. ``address`` is whose limit of claims counts besides the buyer's own.
+        key finds the truth. The rest is explained by :class:`deals.claiming.Wish`.
         """
-        check_deal(stream_id, deal_id)
-        if not _KEY.match(key):
-            raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
-        if not 1 <= units <= MOST_UNITS:
-            raise Invalid(f"A claim is for 1 to {MOST_UNITS} units.")
-        buyer = clean(buyer)
-        self._admit_claim(buyer.id, address, code is not None)
-        code = spelled(code)
-        if not self.tickets.wants_none(stream_id, deal_id):
-            await self.tickets.check(stream_id, deal_id, buyer.id, key, ticket)
-        if self._board.answers(stream_id, deal_id, buyer.id, key):
-            _SHORT_CUT.inc()
-            raise SoldOut(CLAIM_SENTENCES[SoldOut])
-        prepared = self._desk.prepare(stream_id, deal_id, buyer, units, key, origin, code)
-        order = await self._lanes.claim(stream_id, deal_id, prepared)
+        order = await self._claiming.claim(
+            Wish(
+                stream_id=stream_id,
+                deal_id=deal_id,
+                buyer=buyer,
+                units=units,
+                key=key,
+                origin=origin,
+                ticket=ticket,
+                code=code,
+                address=address,
+            )
+        )
         if payment_token is not None and order.state is OrderState.HELD:
             return await self.pay(order.id, buyer_id=buyer.id, payment_token=payment_token)
         return order
+
+    def begin_claim(self, wish: Wish, told: Told) -> bool:
+        """Claim without waiting; see :meth:`deals.claiming.Claiming.begin`."""
+        return self._claiming.begin(wish, told)
 
     async def join_waitlist(self, stream_id: str, deal_id: str, *, buyer: Buyer) -> Place:
         """Wait for a unit of a sold-out deal; it comes as ``waitlist.offer``, a held order."""
@@ -275,11 +269,6 @@ class DealService(Showcase):
         return await happened(self._store, stream_id, after) if keys.is_id(stream_id) else ([], after)
 
     # inside
-
-    def _admit_claim(self, user_id: str, address: str, coded: bool) -> None:
-        if self._admit is not None and (wait_ms := self._admit(user_id, address, coded)) is not None:
-            metrics.CLAIMS.labels(RateLimited.code).inc()
-            raise RateLimited("You are claiming too often.", retry_after_ms=wait_ms)
 
     async def _change(self, verb: str, stream_id: str, deal_id: str, *args: int) -> Deal:
         check_deal(stream_id, deal_id)

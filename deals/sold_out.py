@@ -74,7 +74,7 @@ class SoldOutBoard:
             return False
         if hash(f"{user_id}\n{key}".encode()) in deal.taken:
             return False
-        metrics.SHORT_CUT.inc()
+        metrics.SHORT_CUT.add()
         return True
 
     def heard(self, stream_id: str, deal_id: str, *, left: int, accepted: int, closes_ms: int, asked_s: float) -> None:

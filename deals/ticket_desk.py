@@ -66,7 +66,7 @@ class TicketDesk:
         if accepted:
             return
         kind = TicketRequired if ticket is None else TicketInvalid
-        metrics.CLAIMS.labels(kind.code).inc()
+        metrics.CLAIMS.add(kind.code)
         raise kind(_SENTENCES[kind])
 
     async def aclose(self) -> None:

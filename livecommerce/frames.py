@@ -8,7 +8,7 @@ delivery by ``send_str``, 5.25 µs by a shared frame, of which 4.8 is the kernel
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -53,6 +53,9 @@ class Codec(Protocol):
     def decode(self, message: str | bytes) -> Any:
         """A client's message; raises :class:`Undecodable`."""
 
+    def reader(self, kind: Any) -> Callable[[str | bytes], Any]:
+        """What decodes messages straight to a type: a few times as fast; raises :class:`Undecodable`."""
+
     def encode(self, value: Any) -> bytes:
         """A reply."""
 
@@ -71,6 +74,18 @@ def websocket_frame(head: int, payload: bytes) -> bytes:
     if size < 65536:
         return struct.pack("!BBH", head, 126, size) + payload
     return struct.pack("!BBQ", head, 127, size) + payload
+
+
+def _reader(decode: Callable[[Any], Any], form: type[Any]) -> Callable[[str | bytes], Any]:
+    def read(message: str | bytes) -> Any:
+        if type(message) is form:
+            try:
+                return decode(message)
+            except (ValueError, RecursionError, OverflowError) as error:
+                raise Undecodable("of another form") from error
+        raise Undecodable("a frame of the other kind")
+
+    return read
 
 
 def pong(payload: bytes) -> bytes:
@@ -92,6 +107,10 @@ class JsonCodec:
             return msgspec.json.decode(message)
         except (ValueError, RecursionError) as error:
             raise Undecodable("not JSON") from error
+
+    def reader(self, kind: Any) -> Callable[[str | bytes], Any]:
+        """See :class:`Codec`."""
+        return _reader(msgspec.json.Decoder(kind).decode, str)
 
     def encode(self, value: Any) -> bytes:
         """See :class:`Codec`."""
@@ -121,6 +140,10 @@ class MsgpackCodec:
         except (ValueError, RecursionError, OverflowError) as error:
             raise Undecodable("not msgpack") from error
 
+    def reader(self, kind: Any) -> Callable[[str | bytes], Any]:
+        """See :class:`Codec`."""
+        return _reader(msgspec.msgpack.Decoder(kind).decode, bytes)
+
     def encode(self, value: Any) -> bytes:
         """See :class:`Codec`."""
         return _msgpack.encode(value)
@@ -147,6 +170,10 @@ class EventStreamCodec:
     def decode(self, message: str | bytes) -> Any:
         """See :class:`Codec`."""
         raise Undecodable("an event stream is read-only")
+
+    def reader(self, kind: Any) -> Callable[[str | bytes], Any]:
+        """See :class:`Codec`."""
+        return self.decode
 
     def encode(self, value: Any) -> bytes:
         """The event ``reset``: what came before is no longer part of the story."""

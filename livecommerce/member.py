@@ -95,7 +95,7 @@ class Member:
 
     def leave(self) -> None:
         """Forget the room, and write nothing more; safe to call twice."""
-        self.outbox.open = False
+        self.outbox.close()
         room, self.room = self.room, None
         if room is not None:
             room.remove(self)
@@ -103,6 +103,10 @@ class Member:
     def send(self, *bodies: bytes) -> bool:
         """Write what must not be dropped (replies, private events); whether the viewer is still with us."""
         return self.outbox.write(self.codec.frame(bodies))
+
+    def reply(self, body: bytes) -> None:
+        """Write what must not be dropped with everything else that the loop has for this viewer now."""
+        self.outbox.post(self.codec.frame((body,)))
 
     def tell(self, item: Item) -> None:
         """A private event: now, or right after the join."""

@@ -1,18 +1,24 @@
 """The slow-viewer policy: what may still be written to a viewer whose network does not keep up.
 
 The bound of a viewer's queue is the transport's own write buffer. Up to 64 KiB everything goes out; above it
-latest-only events are withheld (and made up for with the newest values once there is room); above 512 KiB the viewer
-is closed with 3008 and resumes by offset. A numbered event is never dropped.
+latest-only events are withheld (and made up for with the newest values once there is room); by what would make it more
+than 512 KiB the viewer is closed with 3008, and resumes by offset. A numbered event is never dropped. The kernel's own
+buffer before it is bounded, too: by itself it grows to 4 MiB, which a chatty room takes a minute to fill.
 
 While nothing waits, a frame is given to the kernel here, past the transport: its checks and callbacks are 1.9 of the
 10.2 µs that ``transport.write`` takes (load_tests chat-storm). As soon as the kernel does not take all of it, the
 rest is the transport's, and so is everything after it until its buffer is empty again: order is kept.
+
+What answers commands is *posted*: it waits until the loop has done what is due now, and leaves with everything else
+posted to that viewer meanwhile in one write. Whatever is written goes behind what was posted before it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,6 +26,8 @@ from typing import Any, Protocol
 WITHHOLD_BYTES = 64 * 1024
 #: above this many waiting bytes the viewer is closed
 CLOSE_BYTES = 512 * 1024
+#: bytes that the kernel keeps for a viewer (it doubles this, for what it needs beside the data)
+KERNEL_BYTES = 128 * 1024
 #: how often a waiting sender looks whether there is room again
 _LOOK_S = 0.01
 
@@ -43,7 +51,7 @@ class Transport(Protocol):
 class Outbox:
     """One viewer's way out; ``on_slow`` is called once, when more than 512 KiB wait."""
 
-    __slots__ = ("_on_slow", "fd", "open", "transport")
+    __slots__ = ("_on_slow", "_posted", "fd", "open", "transport")
 
     def __init__(self, transport: Transport, on_slow: Callable[[], None]) -> None:
         self.transport = transport
@@ -52,23 +60,45 @@ class Outbox:
         #: the socket of a connection without TLS, else -1; valid as long as the transport is not closing
         self.fd = _socket_of(transport)
         self._on_slow = on_slow
+        self._posted: list[bytes] = []
+
+    def close(self) -> None:
+        """Send what was posted, and nothing from now on; safe to call twice."""
+        self._flush()
+        self.open = False
+
+    def post(self, frame: bytes) -> None:
+        """Send what must not be dropped, soon. Hot path (load_tests flash-sale): a send for each reply was 15 %."""
+        if self.open:
+            if not self._posted:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._posted.append(frame)
+
+    def _flush(self) -> None:
+        if self._posted:
+            self.write(b"")
 
     def write(self, frame: bytes) -> bool:
         """Send what must not be dropped; whether the viewer is still with us."""
         if not self.open or self.transport.is_closing():
+            self._posted.clear()
             return False
         waiting = self.transport.get_write_buffer_size()
-        if waiting > CLOSE_BYTES:
+        if waiting and waiting + len(frame) > CLOSE_BYTES:
+            # At once, not with the next event: there may be none for long.
+            self._posted.clear()
             self._on_slow()
             return False
         if waiting == 0:
             self.write_at_once(frame)
         else:
-            self.transport.write(frame)
+            self.transport.write(self._with_posted(frame))
         return True
 
     def write_at_once(self, frame: bytes) -> None:
         """Hot path. Send on an open transport **in which nothing waits**; what the kernel does not take then waits."""
+        if self._posted:
+            frame = self._with_posted(frame)
         if self.fd >= 0:
             try:
                 sent = os.write(self.fd, frame)
@@ -78,6 +108,10 @@ class Outbox:
                 return
             frame = frame[sent:]
         self.transport.write(frame)
+
+    def _with_posted(self, frame: bytes) -> bytes:
+        posted, self._posted = self._posted, []
+        return b"".join((*posted, frame))
 
     @property
     def roomy(self) -> bool:
@@ -99,6 +133,8 @@ class Outbox:
 
 def _socket_of(transport: Any) -> int:
     ask = getattr(transport, "get_extra_info", None)
-    if ask is None or ask("ssl_object") is not None or (sock := ask("socket")) is None:
+    if ask is None or (sock := ask("socket")) is None:
         return -1
-    return int(sock.fileno())
+    with contextlib.suppress(OSError):  # it may be gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    return -1 if ask("ssl_object") is not None else int(sock.fileno())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
+from deals.metrics import Folded
+
 CONNECTIONS = Gauge(
     "livecommerce_room_connections", "Viewers connected now, by protocol.", ["codec"], multiprocess_mode="livesum"
 )
@@ -11,9 +13,10 @@ ROOMS = Gauge("livecommerce_rooms", "Rooms open now, summed over workers.", mult
 EVENTS = Counter("livecommerce_room_events", "Events heard from the bus, by kind.", ["kind"])
 DELIVERIES = Counter("livecommerce_room_deliveries", "Events handed to viewers' connections.")
 FRAMES = Counter("livecommerce_room_frames", "Frames written to viewers' connections by room ticks.")
+FAN_OUT_S = Counter("livecommerce_room_fan_out_seconds", "CPU seconds that room ticks took to write these frames.")
 WITHHELD = Counter("livecommerce_room_withheld", "Frames whose latest-only events a slow viewer did not get.")
 CLOSED = Counter("livecommerce_room_closed", "Connections closed by the server, by close code.", ["code"])
-COMMANDS = Counter("livecommerce_room_commands", "Commands answered, by name and outcome.", ["do", "outcome"])
+COMMANDS = Folded(Counter("livecommerce_room_commands", "Commands answered, by name and outcome.", ["do", "outcome"]))
 JOINS = Counter("livecommerce_room_joins", "Joins, by how missed events were found.", ["recovery"])
 GAPS = Counter("livecommerce_room_gaps", "Holes or rewinds noticed in a room's numbering, made good from the log.")
 POSITIONS_LOST = Counter("livecommerce_room_positions_lost", "Rooms whose log was lost or trimmed past us.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from deals.models import Buyer
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import Context
 
@@ -22,6 +24,11 @@ class Visit:
     tag: str = ""
     #: the address that limits of addresses count for; "" has none
     address: str = ""
+
+    @cached_property
+    def buyer(self) -> Buyer:
+        """This user, as deals know them."""
+        return Buyer(self.identity.user_id, self.identity.name)
 
     def may(self, grant: Grant) -> bool:
         """Whether the token allows this here; hosting and moderating also depend on whose stream it is."""
@@ -59,6 +66,10 @@ class Visit:
 
 
 Handler = Callable[[Visit, Any], Awaitable[Any]]
+#: hears what a command's reply says, or why there is none; once, on the loop
+Told = Callable[[Any], None]
+#: carries a command out without waiting: False when that cannot be done, and nothing was; raises refusals
+Begin = Callable[[Visit, Any, Told], bool]
 
 
 class Row(NamedTuple):
@@ -70,3 +81,5 @@ class Row(NamedTuple):
     until_end: bool = True
     #: carried out one after the other on a connection, so that what one person says keeps its order
     in_order: bool = False
+    #: does the same as ``handler`` without a task of its own, where it can
+    begin: Begin | None = None

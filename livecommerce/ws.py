@@ -15,8 +15,9 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from livecommerce import room_metrics as metrics
+from livecommerce.at_work import AtWork
 from livecommerce.close_codes import CloseCode
-from livecommerce.commands import Accepted, Refused, carry_out, command_id, convert, read_command, refusal_of
+from livecommerce.commands import ANY_COMMAND, Accepted, Refused, command_id, convert, read_command, refusal_of
 from livecommerce.context import CONTEXT, Context
 from livecommerce.doors import DOORS
 from livecommerce.frames import CODECS, JSON, Undecodable, pong
@@ -25,8 +26,8 @@ from livecommerce.hub import Arrival
 from livecommerce.limits import Rate, RateLimiter, bucket_of, is_loopback
 from livecommerce.member import Member
 from livecommerce.problems import Problem
+from livecommerce.schema.command import Command
 from livecommerce.schema.commands import Join
-from livecommerce.tasks import stop
 from livecommerce.visit import Visit
 from livecommerce.welcome import STREAM_ID, admission, refuse_full, welcome
 
@@ -36,12 +37,10 @@ MAX_MESSAGE_BYTES = 16 * 1024
 JOIN_TIMEOUT_S = 10.0
 #: refusals for asking too fast, at once; who goes on gets 3503
 STRIKES = Rate(5, 200)
-#: commands of one connection at work at the same time
-AT_WORK = 8
-#: how long commands may go on working when their connection is gone
-FINISH_TIMEOUT_S = 5.0
 #: how long a close frame (and what waits before it) may take to leave, before the connection is cut
 CLOSE_GRACE_S = 5.0
+#: decode a joined client's commands, by codec
+_READERS = {codec: codec.reader(ANY_COMMAND) for codec in CODECS.values()}
 #: what the close codes of a refused join are
 _CLOSES = {
     "token_invalid": CloseCode.BAD_TOKEN,
@@ -108,9 +107,7 @@ class Connection:
         self._member: Member | None = None
         self._visit: Visit | None = None
         self._rate, self._strikes = RateLimiter(self._context.settings.limit.commands), RateLimiter(STRIKES)
-        self._free = asyncio.Semaphore(AT_WORK)
-        self._in_order = asyncio.Lock()
-        self._commands: set[asyncio.Task[None]] = set()
+        self._at_work = AtWork(self._reply)
         self._closing: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -123,19 +120,16 @@ class Connection:
             return
         if first is None or not await self._join(first):
             return
-        while (message := await self._receive()) is not None:
-            if not await self._command(message):
+        while (data := await self._receive_data()) is not None:
+            if not await self._command(data):
                 return
 
     async def aclose(self) -> None:
-        """Leave the room, let commands that are at work finish (within a time), and see the closing through."""
+        """Leave the room, let commands that are at work finish (their replies go nowhere), see the closing through."""
         if self._member is not None:
             self._member.leave()
             metrics.CONNECTIONS.labels(self._codec.name).dec()
-        if self._commands:
-            # What was begun (a payment, say) should end; its reply has nowhere to go.
-            _, late = await asyncio.wait(self._commands, timeout=FINISH_TIMEOUT_S)
-            await stop(*late)
+        await self._at_work.aclose()
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
 
@@ -143,8 +137,10 @@ class Connection:
 
     async def _receive(self) -> dict[str, Any] | None:
         """The next decoded message; ``None`` when the connection is over (closed with 3503 for what is none)."""
-        if (data := await self._receive_data()) is None:
-            return None
+        data = await self._receive_data()
+        return None if data is None else self._decoded(data)
+
+    def _decoded(self, data: str | bytes) -> dict[str, Any] | None:
         with contextlib.suppress(Undecodable):
             message = self._codec.decode(data)
             if isinstance(message, dict):
@@ -210,9 +206,16 @@ class Connection:
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    async def _command(self, message: dict[str, Any]) -> bool:
-        """Begin one command (waiting until one may begin); False when the connection is to end."""
+    async def _command(self, data: str | bytes) -> bool:
+        """Begin one command (waiting until one may begin); False when the connection is to end. Hot path."""
         assert self._visit is not None
+        message: Command | dict[str, Any] | None
+        try:
+            message = _READERS[self._codec](data)
+        except Undecodable:
+            # Not a command as it should be: what is wrong with it is found step by step.
+            if (message := self._decoded(data)) is None:
+                return False
         try:
             wait_ms = self._rate.take("", self._loop.time())
             if wait_ms is not None:
@@ -224,19 +227,8 @@ class Connection:
         except Problem as problem:
             self._reply(Refused(command_id(message), refusal_of(problem)))
             return True
-        await self._free.acquire()
-        task = self._loop.create_task(self._work(self._visit, name, row, command))
-        self._commands.add(task)
-        task.add_done_callback(self._commands.discard)
+        await self._at_work.begin(self._visit, name, row, command)
         return True
-
-    async def _work(self, visit: Visit, name: str, row: Any, command: Any) -> None:
-        try:
-            # Locks are fair and tasks begin in order: so do the commands that must keep theirs.
-            async with self._in_order if row.in_order else contextlib.nullcontext():
-                self._reply(await carry_out(visit, name, row, command))
-        finally:
-            self._free.release()
 
     def _reply(self, reply: Accepted | Refused) -> None:
         if self._member is not None:
@@ -244,7 +236,7 @@ class Connection:
                 body = self._codec.encode(reply)
             except (TypeError, ValueError, msgspec.MsgspecError) as error:
                 body = self._codec.encode(Refused(reply.re, refusal_of(error)))
-            self._member.send(body)
+            self._member.reply(body)
 
     # --- closing ------------------------------------------------------------------------------------------------
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from deals import lane
+from deals import lane, metrics
 from deals.errors import OutcomeUnknown, RateLimited, SoldOut, Unavailable
 from deals.lane import Claim, ClaimLanes, Outcome
 from deals.models import Buyer, Money, Order, OrderState
@@ -141,3 +142,38 @@ async def test_going_away_tells_the_sent_unknown_and_the_unsent_unavailable(monk
     assert [type(o) for o in outcomes] == [OutcomeUnknown] * lane.MAX_BATCH + [Unavailable]
     with pytest.raises(Unavailable):
         await lanes.claim("s", "d", _claim(1))
+
+
+async def test_who_does_not_wait_hears_the_outcome_once_and_breaks_nobody_elses() -> None:
+    desk = Desk()
+    told: list[Outcome] = []
+
+    def broken(outcome: Outcome) -> None:
+        told.append(outcome)
+        raise RuntimeError("a connection went wrong")
+
+    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes.begin("s", "d", _claim(0), broken)
+    lanes.begin("s", "d", _claim(1), told.append)
+    assert (told, desk.batches) == ([], []), "nothing before the loop's next turn"
+    assert isinstance(await lanes.claim("s", "d", _claim(2)), Order)
+    assert desk.batches == [["r0", "r1", "r2"]]
+    assert [isinstance(outcome, Order) and outcome.id for outcome in told] == ["s.d.r0", "s.d.r1"]
+    await lanes.aclose()
+    with pytest.raises(Unavailable):
+        lanes.begin("s", "d", _claim(3), told.append)
+    assert len(told) == 2
+
+
+async def test_counts_that_wait_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FOLD_S", 0.0)
+    registry = CollectorRegistry()
+    folded = metrics.Folded(Counter("things", "Things", ["kind"], registry=registry))
+    folded.add("big")
+    folded.add("small", by=2)
+    folded.add("big")
+    assert registry.get_sample_value("things_total", {"kind": "big"}) is None
+    await until(lambda: registry.get_sample_value("things_total", {"kind": "big"}) == 2)
+    assert registry.get_sample_value("things_total", {"kind": "small"}) == 2
+    folded.add("big")
+    await until(lambda: registry.get_sample_value("things_total", {"kind": "big"}) == 3)

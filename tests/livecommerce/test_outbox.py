@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -14,7 +15,7 @@ import uvloop
 from livecommerce.close_codes import CloseCode, documentation
 from livecommerce.frames import JSON, Batch, Item
 from livecommerce.member import HELD_MAX, Member
-from livecommerce.outbox import CLOSE_BYTES, WITHHOLD_BYTES, Outbox
+from livecommerce.outbox import CLOSE_BYTES, KERNEL_BYTES, WITHHOLD_BYTES, Outbox
 from tests.livecommerce.rooms import eventually
 
 
@@ -97,6 +98,16 @@ def test_a_viewer_far_behind_is_closed_and_nothing_follows(wire: Wire, member: M
     assert wire.frames == []
 
 
+def test_a_viewer_is_closed_by_the_event_that_does_not_fit_not_by_the_next_one(
+    wire: Wire, member: Member, closed: list[CloseCode]
+) -> None:
+    wire.waiting = CLOSE_BYTES - 100
+    member.deliver(Batch(NUMBERED, ()), ())
+    assert (len(wire.frames), closed) == (1, [])
+    member.deliver(Batch([Item(b'{"offset":8,"type":"%s"}' % (b"x" * 100), 8)], ()), ())
+    assert (len(wire.frames), closed) == (1, [CloseCode.SLOW_CONSUMER])
+
+
 def test_a_connection_that_is_gone_is_not_written_to(wire: Wire, member: Member) -> None:
     wire.closing = True
     assert member.deliver(Batch(NUMBERED, LATEST), LATEST) == 0
@@ -152,6 +163,8 @@ def test_what_goes_past_the_transport_and_what_goes_through_it_keep_their_order(
         slow: list[bool] = []
         outbox = Outbox(sockets[0], lambda: slow.append(True))
         assert outbox.fd >= 0
+        kernel = sockets[0].get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert kernel <= 2 * KERNEL_BYTES
         sent = bytearray()
         for number in range(3000):
             frame = b"%06d" % number * (1 + number % 4000)
@@ -172,3 +185,37 @@ def test_what_goes_past_the_transport_and_what_goes_through_it_keep_their_order(
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(run())
+
+
+async def test_what_is_posted_leaves_together_and_before_what_is_written_later(wire: Wire, member: Member) -> None:
+    member.reply(b'{"type":"one"}')
+    member.reply(b'{"type":"two"}')
+    assert wire.frames == []
+    await asyncio.sleep(0)
+    assert wire.frames == [JSON.frame([b'{"type":"one"}']) + JSON.frame([b'{"type":"two"}'])]
+    for by_tick in (False, True):
+        wire.frames.clear()
+        member.reply(b'{"type":"reply"}')
+        if by_tick:
+            member.deliver(Batch(NUMBERED, ()), ())
+        else:
+            member.send(b'{"type":"later"}')
+        assert wire.frames[0].startswith(JSON.frame([b'{"type":"reply"}']))
+        await asyncio.sleep(0)
+        assert len(wire.frames) == 1
+
+
+async def test_what_was_posted_still_leaves_when_the_viewer_is_closed(wire: Wire, member: Member) -> None:
+    member.reply(b'{"type":"last"}')
+    member.close(CloseCode.BANNED)
+    assert wire.types == ["last"]
+    member.reply(b'{"type":"too late"}')
+    await asyncio.sleep(0)
+    assert wire.types == ["last"]
+
+
+async def test_who_posts_to_a_viewer_far_behind_closes_it(wire: Wire, member: Member, closed: list[CloseCode]) -> None:
+    wire.waiting = CLOSE_BYTES + 1
+    member.reply(b"{}")
+    await asyncio.sleep(0)
+    assert (closed, wire.frames) == ([CloseCode.SLOW_CONSUMER], [])

@@ -1,0 +1,65 @@
+"""The commands of one connection that are at work: how many at a time, which of them in order, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from livecommerce.commands import Accepted, Refused, begin, carry_out
+from livecommerce.schema.command import Command
+from livecommerce.tasks import stop
+from livecommerce.visit import Row, Visit
+
+#: commands of one connection at work at the same time
+MOST = 8
+#: how long commands may go on working when their connection is gone
+FINISH_TIMEOUT_S = 5.0
+
+
+class AtWork:
+    """Begins commands and says how they went; owns the tasks of those that need one."""
+
+    def __init__(self, reply: Callable[[Accepted | Refused], None]) -> None:
+        self._reply = reply
+        self._count = 0
+        #: done when who waits for room may look again; there is one who reads
+        self._room: asyncio.Future[None] | None = None
+        self._in_order = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, visit: Visit, name: str, row: Row, command: Command) -> None:
+        """Begin a command, as soon as fewer than :data:`MOST` are at work."""
+        while self._count >= MOST:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+        self._count += 1
+        if not begin(visit, name, row, command, self._finish):
+            task = asyncio.create_task(self._carry_out(visit, name, row, command))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Let commands end, within a time: a payment that was begun, say. What began without a task ends by itself."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT_S)
+            await stop(*late)
+
+    async def _carry_out(self, visit: Visit, name: str, row: Row, command: Command) -> None:
+        try:
+            # Locks are fair and tasks begin in order: so do the commands that must keep theirs.
+            async with self._in_order if row.in_order else contextlib.nullcontext():
+                reply = await carry_out(visit, name, row, command)
+        except BaseException:
+            self._release()
+            raise
+        self._finish(reply)
+
+    def _finish(self, reply: Accepted | Refused) -> None:
+        self._release()
+        self._reply(reply)
+
+    def _release(self) -> None:
+        self._count -= 1
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)

@@ -26,16 +26,22 @@ end
 
 -- Write what the parts gave or got. Other deals of the same items are looked at by tick.lua: theirs to announce.
 local function save_parts(d)
-  local sets = d.had - d.left
+  local sets, now, seen, due = d.had - d.left, integer(now_ms()), {[d.id] = true}, {}
   if sets == 0 then return end
   for _, part in ipairs(d.parts) do
     local units = sets * part.units
     part.left = part.left - units
     redis.call('HINCRBY', RULES, 'left:' .. part.id, integer(-units))
     redis.call('HINCRBY', RULES, 'taken:' .. part.id, integer(units))
-    for id in string.gmatch(redis.call('HGET', RULES, 'deals:' .. part.id) or '', '%S+') do
-      if id ~= d.id then redis.call('ZADD', DUE, 'XX', 'LT', integer(now_ms()), id) end
+    local others = redis.call('HGET', RULES, 'deals:' .. part.id) or ''
+    -- Parts are often in the same deals: 10 parts of 200 deals, one by one, took 3 ms.
+    if not seen[others] then
+      seen[others] = true
+      for id in string.gmatch(others, '%S+') do
+        if not seen[id] then seen[id], due[#due + 1], due[#due + 2] = true, now, id end
+      end
     end
   end
+  if #due > 0 then redis.call('ZADD', DUE, 'XX', 'LT', unpack(due)) end
   count_sets(d)
 end

@@ -8,13 +8,14 @@
 --       '' or a msgpack array, 2 items a code: it, what RULES had of it or ''
 -- Returns {0} if other rules or codes are in force, or {0, left, keys accepted ever, closes_at_ms (0: not open), now,
 -- held_until_ms, frozen, outcome…}, an outcome being 1 (accepted), an order as JSON (a replay's, as it is now) or an
--- integer of REFUSED; or {REFUSED.…, why}. Keys, then clock, limit, stock, code; the stock is taken first of all.
+-- integer of REFUSED; or {REFUSED.…, why}. Keys, then clock, limit, stock, code; the stock is taken first of all, and
+-- what is left while somebody waits for it is theirs (tick.lua).
 local d, now, most, args = load_deal(), now_ms(), tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
 if not d then return {REFUSED.deal_not_found, 'There is no such deal here.'} end
 if stamp(d) ~= ARGV[3] or ARGV[5] ~= '' and not as_known(cmsgpack.unpack(ARGV[5])) then return {0} end
 advance(d, now)
 local prices = ARGV[4] ~= '' and cmsgpack.unpack(ARGV[4])
-local keys, buyers, deadline, taken = {}, {}, integer(now + d.hold), 0
+local keys, buyers, deadline, taken, waited_for = {}, {}, integer(now + d.hold), 0, redis.call('EXISTS', QUEUE) == 1
 for at = 1, #args, 6 do keys[#keys + 1], buyers[#buyers + 1] = args[at], args[at + 1] end
 local accepted, records = redis.call('HMGET', CLAIMS, unpack(keys)), redis.call('HMGET', LEDGER, unpack(buyers))
 local front = '{"state":"held","held_until_ms":' .. deadline .. ','
@@ -47,7 +48,7 @@ local function decide(i, key, who, at)
   if not DEAL_STEP[d.state].close then return REFUSED.closed end
   local orders_of = refs[who] == '' and 0 or select(2, string.gsub(refs[who], ' ', ''))
   if used[who] + units > d.limit or orders_of >= most then return REFUSED.limit_reached end
-  if units > on_sale(d) then return REFUSED.sold_out end
+  if waited_for or units > on_sale(d) then return REFUSED.sold_out end
   local no = code ~= '' and use_code(d, code, string.sub(who, 3), price)
   return no or place(key, who, at, mark, price)
 end

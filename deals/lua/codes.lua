@@ -12,9 +12,13 @@ local function no_use_left(code, user, terms, used)
   end
 end
 
+-- Each code's terms and uses, read once a script.
+local read_codes = {}
+
 -- Why this buyer cannot use the code (of REFUSED), or nil; price: '' when it takes nothing off in this currency.
 local function code_refusal(d, code, user, price)
-  local f = redis.call('HMGET', RULES, 'code:' .. code, 'used:' .. code)
+  local f = read_codes[code] or redis.call('HMGET', RULES, 'code:' .. code, 'used:' .. code)
+  read_codes[code] = f
   if not f[1] then return REFUSED.code_unknown end
   local deal = string.match(f[1], '^%d+ %d+ (%S+) ')
   if price == '' or deal ~= '*' and deal ~= d.id then return REFUSED.code_not_applicable end
@@ -30,7 +34,8 @@ local function as_known(codes)
 end
 
 local function count_use(code, user, by)
-  redis.call('HINCRBY', RULES, 'used:' .. code, by)
+  local used = redis.call('HINCRBY', RULES, 'used:' .. code, by)
+  if read_codes[code] then read_codes[code][2] = used end
   local field = code .. ' ' .. user
   if redis.call('HINCRBY', USES, field, by) == 0 then redis.call('HDEL', USES, field) end
 end

@@ -26,12 +26,14 @@ redis.call('HSET', DEAL, 'id', id, 'state', 'scheduled', 'left', ARGV[6], 'held'
   'hold_ms', ARGV[4], 'limit', ARGV[5], 'stock', ARGV[6], 'amount', ARGV[7], 'currency', ARGV[8], 'terms', ARGV[9],
   'frozen', ARGV[10], 'product_id', product, 'low', ARGV[13], 'rule', ARGV[14], 'lowest', ARGV[15], 'revenue', '0')
 if ARGV[16] ~= '' then redis.call('HSET', DEAL, 'bundle', ARGV[16]) end
+local unfinished = {}
 for item in string.gmatch(ARGV[16], '(%S+) %d+') do
-  local others = id .. ' '  -- those that are over need not be looked at again
+  local others = {id}  -- those that are over need not be looked at again
   for other in string.gmatch(redis.call('HGET', RULES, 'deals:' .. item) or '', '%S+') do
-    if redis.call('ZSCORE', DUE, other) then others = others .. other .. ' ' end
+    if unfinished[other] == nil then unfinished[other] = redis.call('ZSCORE', DUE, other) end
+    if unfinished[other] then others[#others + 1] = other end
   end
-  redis.call('HSET', RULES, 'deals:' .. item, others)
+  redis.call('HSET', RULES, 'deals:' .. item, table.concat(others, ' ') .. ' ')
 end
 redis.call('ZADD', DEALS, integer(now), id)
 redis.call('ZADD', DUE, opens and integer(opens) or '+inf', id)

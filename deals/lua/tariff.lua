@@ -6,5 +6,8 @@
 local d = load_deal()
 if not d then return {REFUSED.deal_not_found, 'There is no such deal here.'} end
 local reply = {0, stamp(d), d.frozen, d.terms, redis.call('HGET', RULES, 'shipping') or ''}
-for _, code in ipairs(ARGV) do reply[#reply + 1] = redis.call('HGET', RULES, 'code:' .. code) or '' end
+if #ARGV == 0 then return reply end
+local names = {}
+for i, code in ipairs(ARGV) do names[i] = 'code:' .. code end
+for _, text in ipairs(redis.call('HMGET', RULES, unpack(names))) do reply[#reply + 1] = text or '' end
 return reply

@@ -10,7 +10,6 @@ if not d then
 end
 advance(d, now)
 local cancelled = d.state == 'cancelled'
-
 local function expire(o)
   if o.state == 'paying' then redis.call('ZADD', SETTLE, integer(now), o.ref) end
   local step = cancelled and ORDER_STEP[o.state].cancel and 'cancel' or 'expire'
@@ -39,9 +38,10 @@ local function sweep(key, upto, act, from)
     if not o then redis.call('ZREM', key, ref) end
   end
   if units > 0 then give_back(d, from, units, now) end
+  return units
 end
-sweep(HOLDS, cancelled and '+inf' or integer(now), expire, 'held')
-if somebody_waits(d) then give_back(d, 'held', 0, now) end
+local expired = sweep(HOLDS, cancelled and '+inf' or integer(now), expire, 'held')
+if expired == 0 and somebody_waits(d) then give_back(d, 'held', 0, now) end
 if cancelled then sweep(PAID, '+inf', refund, 'sold') end
 if d.parts then look_at_parts(d, now) end
 

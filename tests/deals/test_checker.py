@@ -109,13 +109,13 @@ async def test_a_true_sale_passes(redis: Redis, run_script: ScriptRunner, seed: 
 
 #: what is broken -> (the true text, what stands there instead, how the checker calls it)
 BUGS = {
-    "stock is not looked at": ("if units > on_sale(d) then return REFUSED.sold_out end", "", "oversold"),
+    "stock is not looked at": ("if waited_for or units > on_sale(d) then return REFUSED.sold_out end", "", "oversold"),
     "a key is forgotten": ("  if old then", "  if false then", "one order a key"),
     "a buyer's units are not counted": ("used[who] + units > d.limit or", "", "limit"),
     "a closed deal sells": ("if not DEAL_STEP[d.state].close then return REFUSED.closed end", "", "window"),
     "sold out now and then": (
-        "if units > on_sale(d) then",
-        "if units > on_sale(d) or now % 3 == 0 then",
+        "units > on_sale(d) then return",
+        "units > on_sale(d) or now % 3 == 0 then return",
         "sold out too soon",
     ),
     "a hold is counted twice": ("d.held + units, taken", "d.held + 2 * units, taken", "conservation"),

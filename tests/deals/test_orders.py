@@ -11,6 +11,7 @@ from deals.errors import IllegalState, Invalid, OrderNotFound, PaymentDeclined
 from deals.models import DealState, Money, OrderState
 from deals.payments import Declined, PaymentStatus, SimulatedPayments
 from deals.service import DealService, stream_of_order
+from deals.ticker import CHUNK
 from tests.deals.helpers import (
     ScriptClock,
     Till,
@@ -110,14 +111,15 @@ async def test_a_payment_after_the_deadline_is_refused_even_before_the_ticker_ca
 
 
 async def test_many_holds_expire_in_bounded_chunks(timed: DealService, clock: ScriptClock, stream_id: str) -> None:
-    deal = await open_deal(timed, stream_id, stock=120, hold_s=10)
-    await asyncio.gather(*(claim(timed, deal, n) for n in range(120)))
+    units = 2 * CHUNK + 3
+    deal = await open_deal(timed, stream_id, stock=units, hold_s=10)
+    await asyncio.gather(*(claim(timed, deal, n) for n in range(units)))
     clock.now_ms += 10_000
     left = []
     for _ in range(3):
         await tick(timed, deal)
         left.append((await check_books(timed, deal)).left)
-    assert left == [50, 100, 120]
+    assert left == [CHUNK, 2 * CHUNK, units]
 
 
 async def test_a_dead_workers_payment_is_taken_over_without_a_second_capture(

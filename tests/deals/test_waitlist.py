@@ -159,12 +159,26 @@ async def test_two_hundred_units_at_once_serve_two_hundred_in_their_order(
     for number in range(2, 203):
         await join(timed, deal, number)
     clock.now_ms += 5_000
-    for _ in range(5):
+    for _ in range(13):
         await tick(timed, deal)
     assert [o.buyer.id for o in await offers(timed, deal)] == [f"user-{n}" for n in range(2, 202)]
     now = await check_books(timed, deal)
     assert (now.left, now.held) == (0, 200)
     assert (await timed.place_in_waitlist(stream_id, deal.id, buyer_id="user-202")).position == 1
+
+
+async def test_what_is_left_for_who_waits_is_sold_to_nobody_else(timed: DealService, stream_id: str) -> None:
+    """More units come back in one step than one script offers: the rest is not on sale until its turn comes."""
+    deal = await open_deal(timed, stream_id, stock=20, per_buyer_limit=20)
+    order = await claim(timed, deal, 0, units=20)
+    for number in range(1, 21):
+        await join(timed, deal, number)
+    await timed.cancel_order(order.id, buyer_id="user-0")
+    assert (await check_books(timed, deal)).left == 4
+    with pytest.raises(SoldOut):
+        await claim(timed, deal, 99)
+    await tick(timed, deal)
+    assert [o.buyer.id for o in await offers(timed, deal)] == [f"user-{number}" for number in range(1, 21)]
 
 
 async def test_the_limit_holds_in_the_line_as_well(timed: DealService, clock: ScriptClock, stream_id: str) -> None:

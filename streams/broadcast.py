@@ -236,6 +236,7 @@ class Broadcast:
         for viewer in self.viewers:
             viewer.add_to(total)
         total.keyframes_asked = self.picture.keyframes_asked
+        total.runs_dropped = self._fan_out.runs_dropped
         return total
 
     @property
@@ -259,7 +260,6 @@ class Broadcast:
             "layers": self.picture.stats(),
             "slices": self._fan_out.slices,
             "forward_delay_s": dict(self.delays.cumulative()),
-            "runs_dropped": self._fan_out.runs_dropped,
             **self.totals().as_dict(),
         }
 

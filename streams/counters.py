@@ -26,6 +26,8 @@ class Counters:
     bytes_sent: int = 0
     #: not sent because the socket was full or the encryption refused
     packets_dropped: int = 0
+    #: what one group of viewers was to be sent at once, left out because it had waited too long for its slice
+    runs_dropped: int = 0
     nacks_received: int = 0
     retransmissions_sent: int = 0
     retransmissions_refused: int = 0

@@ -30,10 +30,12 @@ SETTLE_S = 1.5
 #: seconds a path has to be good before the next step up, and at most after failures: a path that has become wide is
 #: to be used within 20 s, by two steps if need be
 HOLD_S = 2.0
-MAX_HOLD_S = 8.0
-#: seconds in which a probe sends, and after which it is judged: a report from after it has come
-PROBE_S = 0.8
+MAX_HOLD_S = 6.0
+#: seconds in which a probe sends (no longer than a home router's queue takes it), after which it is judged (a report
+#: from after it has come), and after a failure until that queue has emptied
+PROBE_S = 0.5
 PROBED_S = 1.5
+PROBE_SETTLE_S = 2.5
 #: seconds a step up has to last to count as proven
 TRIAL_S = 3.0
 #: share of what arrived that a layer may need when a viewer steps down to it
@@ -155,7 +157,8 @@ class LayerChoice:
         self._bad, self._stepped_s = 0, now_s
         if what is Step.PROBE:
             return False
-        self._good_since_s, self._settled_s = None, now_s + SETTLE_S
+        self._good_since_s = None
+        self._settled_s = now_s + (PROBE_SETTLE_S if what is Step.WAIT else SETTLE_S)
         if what in (Step.FALL_BACK, Step.WAIT):
             self.hold_s = min(MAX_HOLD_S, 2 * self.hold_s)
         elif what is Step.DOWN:

@@ -184,9 +184,10 @@ class PipeIn(Publisher):
         """A binding response came."""
         if stun.is_success(data, self._transaction, self._ticket.password):
             self._answered_s = now_s
+            # The origin may send from any of its addresses: it takes the check that came last, we the first answer.
+            self.transport.move(self, address)
             if self.address is None:
                 self.address = address
-                self.transport.move(self, address)
                 self._on_up()
 
     def told(self, message: rtcp.Message) -> None:

@@ -11,7 +11,7 @@ from livecommerce import sse, ws
 from livecommerce.bans import BanWatch
 from livecommerce.context import CONTEXT, Context
 from livecommerce.doors import DOORS, Doors
-from livecommerce.http import health, media, pages, pipes, schema, webhooks
+from livecommerce.http import health, media, media_stats, pages, pipes, schema, webhooks
 from livecommerce.http.access import BANS, GATE, Gate
 from livecommerce.http.api import (
     analytics,
@@ -99,6 +99,7 @@ def build_app(context: Context) -> web.Application:
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
     app.add_routes([*ws.routes(), *sse.routes(), *schema.routes([*ENDPOINTS, *ROOMS]), *pages.routes()])
     app.add_routes([web.post("/internal/streams/{stream_id}/end", media.end_here)])
+    app.add_routes([web.get("/internal/streams/{stream_id}/stats", media_stats.local)])
     app.add_routes([web.post("/internal/streams/{stream_id}/pipes/{number}", pipes.serve)])
     context.relay.pull_by(pipes.PipeTickets(context, app[PROXY]))
     return app

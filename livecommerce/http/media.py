@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import CONTEXT
-from livecommerce.http import placement
+from livecommerce.http import media_stats, placement
 from livecommerce.http.access import (
     BANS,
     authenticate,
@@ -22,7 +22,6 @@ from livecommerce.http.access import (
     refuse_ended,
     require,
 )
-from livecommerce.http.answers import json_answer
 from livecommerce.http.bodies import MAX_SDP_BYTES, path_id, read_body, read_text
 from livecommerce.http.endpoints import SDP, Body, Endpoint
 from livecommerce.http.hops import HOP
@@ -33,8 +32,6 @@ from streams.relay_errors import NotHere
 
 log = logging.getLogger(__name__)
 
-#: viewers described in one answer
-MAX_DETAILS = 500
 FRAGMENT = "application/trickle-ice-sdpfrag"
 #: which sessions a path may name
 _KINDS = {"whip": "publish", "whep": "view"}
@@ -194,15 +191,9 @@ def _refuse_other_kind(request: web.Request, session_id: str) -> None:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """``GET /api/v1/streams/{stream_id}/stats``: by the worker that carries the stream."""
+    """``GET /api/v1/streams/{stream_id}/stats``: by the worker that carries the stream, for all."""
     stream = await controlled_stream(request)
-    asked = request.query.get("viewers", "0")
-    viewers = min(MAX_DETAILS, int(asked)) if asked.isdecimal() and len(asked) < 9 else 0
-
-    async def here() -> web.Response:
-        return json_answer(request.app[CONTEXT].relay.stats(stream.id, viewers=viewers))
-
-    return await _at_home(request, stream.id, here)
+    return await _at_home(request, stream.id, lambda: media_stats.here(request, stream.id))
 
 
 def _mode(request: web.Request) -> str:
@@ -259,7 +250,7 @@ ENDPOINTS = (
         "GET",
         "/api/v1/streams/{stream_id}/stats",
         stats,
-        "The stream's media in numbers, at the worker its host sends to; viewers in detail where asked for",
+        "The stream's media in numbers, over all workers that serve it; viewers in detail where asked for",
         "media",
         {200: (Body(dict[str, Any]),)},
         needs="host",

@@ -68,6 +68,14 @@ class WorkerProxy:
         if status >= 300:
             raise OwnerUnreachable(f"answered {status}", refused=False)
 
+    async def ask(self, address: str, path: str) -> bytes:
+        """GET something internal; raises :class:`OwnerUnreachable` unless it was answered."""
+        headers = CIMultiDict({HEADER: self._hops.header("GET", path, "")})
+        status, _, body = await self._send("GET", address + path, headers, b"")
+        if status != 200:
+            raise OwnerUnreachable(f"answered {status}", refused=False)
+        return body
+
     async def _send(
         self, method: str, url: str, headers: CIMultiDict[str], body: bytes
     ) -> tuple[int, CIMultiDict[str], bytes]:

@@ -31,7 +31,7 @@ async def web(relay: Relay) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
 
 def hasten(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Let the rules' clocks run faster."""
-    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "PROBED_S", "TRIAL_S"):
+    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "PROBED_S", "PROBE_SETTLE_S", "TRIAL_S"):
         monkeypatch.setattr(layers, name, getattr(layers, name) / factor)
     for name in ("GOOD_WINDOW_S", "MIN_INTERVAL_S"):
         monkeypatch.setattr(bandwidth, name, getattr(bandwidth, name) / factor)

@@ -59,7 +59,7 @@ class _Recorder:
 
 
 @asynccontextmanager
-async def _valkey() -> AsyncIterator[tuple[Any, int]]:
+async def fresh_valkey() -> AsyncIterator[tuple[Any, int]]:
     """A fresh embedded Valkey: a client of it, and its process."""
     with tempfile.TemporaryDirectory(prefix="livecommerce-floor-") as folder:
         directory = DataDirectory(Path(folder, "data"))
@@ -79,10 +79,10 @@ async def _valkey() -> AsyncIterator[tuple[Any, int]]:
 
 async def measure_floor(claims: int, units: int) -> ClaimFloor:
     """Both floors, for so many claims of buyers of their own, of a deal of so many units."""
-    async with _valkey() as (redis, _):
+    async with fresh_valkey() as (redis, _):
         recorder = _Recorder(ScriptRunner(redis))
         lane_s, python_s = await _through_the_lane(recorder, redis, claims, units)
-    async with _valkey() as (redis, pid):
+    async with fresh_valkey() as (redis, pid):
         bare_s, valkey_s = await _bare(redis, pid, recorder.calls)
     return ClaimFloor(claims, claims / lane_s, python_s / claims * 1e6, claims / bare_s, valkey_s / claims * 1e6)
 

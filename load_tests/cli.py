@@ -13,6 +13,7 @@ from load_tests.own_server import ServerError
 COMMANDS: dict[str, str] = {
     "flash-sale": "load_tests.commands:flash_sale",
     "deal-timers": "load_tests.deal_timers:main",
+    "script-times": "load_tests.script_times:main",
     "chat-storm": "load_tests.scenario_commands:chat_storm",
     "hot-deal": "load_tests.scenario_commands:hot_deal",
     "viewers": "load_tests.viewers:main",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: each idle worker costs about 55 MiB and 1.5 % of a core: who has more cores than this says what they are for
+#: each idle worker costs about 60 MiB and 0.8 % of a core: who has more cores than this says what they are for
 MAX_WORKERS_UNASKED = 16
 #: of a container: "<microseconds> <of how many>", or "max <…>"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")

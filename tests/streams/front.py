@@ -56,6 +56,7 @@ async def front(
     pull: bool = False,
     routes: Sequence[web.AbstractRouteDef] = (),
     rewrite: Callable[[str, str], str] = lambda stream, answer: answer,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[str]:
     """Serve the page, and more routes; its address. With ``pull`` the host is at another relay.
 
@@ -81,9 +82,10 @@ async def front(
     app.add_routes([*routes, web.get("/", page), web.post("/{role:whip|whep}/{stream}", offer)])
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
     try:
-        yield f"http://localhost:{runner.addresses[0][1]}/"
+        name = "localhost" if host == "127.0.0.1" else host
+        yield f"http://{name}:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()

@@ -11,6 +11,13 @@ local function leave_queue(user)
   redis.call('HDEL', QUEUED, user)
 end
 
+-- The next in line are told where they stand now.
+local function tell_places(deal)
+  for i, user in ipairs(redis.call('ZRANGE', QUEUE, 0, TOLD - 1)) do
+    tell(LOG, user, 'waitlist.position', '{"deal_id":"' .. deal .. '","position":' .. i .. '}')
+  end
+end
+
 local function offer(d, o, members, price, now)
   local who, deadline = 'b:' .. o.buyer.id, now + d.hold
   local used, refs = string.match(redis.call('HGET', LEDGER, who) or '0', '^(%d+)(.*)$')
@@ -41,9 +48,7 @@ local function serve_queue(d, now)
     if offer(d, {ref = ref, buyer = {id = user}}, members, price, now) then given = given + 1 end
   end
   if given > 0 then wake(d, now + d.hold) end
-  for i, user in ipairs(redis.call('ZRANGE', QUEUE, 0, TOLD - 1)) do
-    tell(LOG, user, 'waitlist.position', '{"deal_id":"' .. d.id .. '","position":' .. i .. '}')
-  end
+  tell_places(d.id)
   if somebody_waits(d) then wake(d, now) end
   return given
 end

@@ -33,7 +33,9 @@ async def test_a_unit_that_comes_back_is_offered_to_the_first_in_line(worker: Ro
     cas = {"Authorization": f"Bearer {worker.token('cas')}"}
     async with worker.client.post(path, headers=cas) as answer:
         assert (answer.status, await answer.json()) == (201, {"deal_id": deal.id, "position": 2})
+    behind = await worker.join(stream_id, "cas")
     assert (await bob.do("waitlist.leave", deal_id=deal.id))["ok"] == {}
+    assert (await behind.event("waitlist.position"))["data"] == {"deal_id": deal.id, "position": 1}
     async with worker.client.get(path, headers=cas) as answer:
         assert (answer.status, await answer.json()) == (200, {"deal_id": deal.id, "position": 1})
     async with worker.client.delete(path, headers=cas) as answer:

@@ -42,6 +42,8 @@ TOKEN_TTL_S = 30 * 86_400
 GREET_PAUSE_S = 10.0
 #: streams looked through for our own: live ones come first
 PAGES, PAGE = 10, 100
+#: when a new poster is sent, like the studio does: the first when the picture has settled
+POSTER_FIRST_S, POSTER_EVERY_S = 3.0, 20.0
 
 
 class StreamOver(Exception):
@@ -75,6 +77,7 @@ class RobotHost:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(patiently("the picture", lambda: self._publisher.run(stream_id)))
                     tasks.create_task(patiently("the deals", lambda: self._deals(stream_id, room)))
+                    tasks.create_task(patiently("the poster", lambda: self._posters(stream_id)))
                     for number, name in enumerate(CHATTERS):
                         chatter = Chatter(self._identify(f"demo-robot-{number}", name), stream_id, said)
                         tasks.create_task(patiently(name, chatter.run))
@@ -157,6 +160,14 @@ class RobotHost:
         await self._client.create_deal(stream_id, item.deal(server_ms + COUNTDOWN_S * 1000))
         await self._say(room, f"Flash deal on the {item.title.lower()} in {COUNTDOWN_S} seconds!")
         await asyncio.sleep(COUNTDOWN_S + OPEN_S + 2)
+
+    async def _posters(self, stream_id: str) -> None:
+        await asyncio.sleep(POSTER_FIRST_S)
+        while True:
+            jpeg = self._picture.poster()
+            if jpeg is not None:
+                await self._client.put_poster(stream_id, jpeg)
+            await asyncio.sleep(POSTER_EVERY_S)
 
     async def _present(self, stream_id: str, item: Item) -> None:
         self._picture.scene = item.id

@@ -22,6 +22,8 @@ WIDTH, HEIGHT = 360, 640
 #: pictures a second: smooth enough for a wave and a float, at two thirds of the cost of 30
 RATE = 20
 TIME_BASE = Fraction(1, RATE)
+#: FFmpeg's scale from 2 (best): about 25 KB
+POSTER_QUANTISER = "5"
 
 #: where the clock's face goes, and the size of one glyph cell (even, for the colour planes have half the size)
 CLOCK_X, CLOCK_Y, GLYPH_WIDTH, GLYPH_HEIGHT = 68, 112, 28, 52
@@ -53,6 +55,7 @@ class ShowPicture:
         self._studio: tuple[str, str] | None = None
         self._count = 0
         self._in_scene = 0
+        self._latest: av.VideoFrame | None = None
 
     def frame(self, clock: str | None = None) -> av.VideoFrame:
         """The next picture, its ``pts`` counting frames; ``clock`` (``HH:MM:SS``) is now, in local time."""
@@ -72,7 +75,18 @@ class ShowPicture:
         drawn.pts, drawn.time_base = self._count, TIME_BASE
         self._count += 1
         self._in_scene += 1
+        self._latest = drawn
         return drawn
+
+    def poster(self) -> bytes | None:
+        """The newest picture as a JPEG, a few ms; ``None`` before the first."""
+        if self._latest is None:
+            return None
+        encoder = av.CodecContext.create("mjpeg", "w")
+        encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = WIDTH, HEIGHT, "yuvj420p", TIME_BASE
+        encoder.options = {"qmin": POSTER_QUANTISER, "qmax": POSTER_QUANTISER}
+        # a picture of its own, in full range: the one that is drawn belongs to the video
+        return b"".join(bytes(packet) for packet in encoder.encode(self._latest.reformat(format="yuvj420p")))
 
     def _head_now(self) -> av.VideoFrame:
         blinking = self._count % 61 < 3

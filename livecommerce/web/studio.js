@@ -25,6 +25,7 @@ import { Staff } from "./client/staff.js";
 import { Desk } from "./studio-desk.js";
 import { h, setText, show } from "./ui/dom.js";
 import { loadTexts, refusalText, t } from "./ui/i18n.js";
+import { PosterTaker } from "./ui/poster.js";
 import { openSession } from "./ui/session.js";
 
 /** The show this browser runs; `live` says whether it was on the air when the page was left. */
@@ -134,6 +135,8 @@ class StudioPage {
     const channel = new BroadcastChannel(`livecommerce.studio.${stream.id}`);
     this.preview.aim({ url: `/whip/${encodeURIComponent(stream.id)}`, token, channel });
     this.preview.again(wasLive);
+    const poster = `/api/v1/streams/${encodeURIComponent(stream.id)}/poster`;
+    this.poster = new PosterTaker({ video: this.preview.video, send: (blob) => api.request("PUT", poster, { blob }) });
     this.share.show(stream);
     this.#wire();
     this.#keys();
@@ -154,8 +157,13 @@ class StudioPage {
     });
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));
     preview.addEventListener("publisher", ({ detail }) => {
-      if (detail.state === "connected") this.#save(true);
-      else this.health.rest();
+      if (detail.state === "connected") {
+        this.#save(true);
+        this.poster.start();
+      } else {
+        this.health.rest();
+        this.poster.stop();
+      }
       if (detail.state === "stopped") this.#save(false);
       this.#judge();
     });

@@ -17,6 +17,7 @@ import "./components/waiting-line.js";
 import { OFFLINE, Refusal, Room, ServerClock, Show, roomUrl, sleep } from "./client.js";
 import { WhepViewer } from "./media.js";
 import { h } from "./ui/dom.js";
+import { posterOf } from "./ui/goods.js";
 import { loadTexts, refusalText, t } from "./ui/i18n.js";
 import { guestName, openSession } from "./ui/session.js";
 
@@ -85,6 +86,7 @@ class WatchPage {
     this.poll.follow(store);
     this.mine.follow(store, api);
     this.hearts.follow(store);
+    this.deal.addEventListener("held", () => this.order.lead());
     this.end.addEventListener("product", ({ detail }) => this.product.open(detail.id));
     this.toasts.follow(store);
     store.addEventListener("stream", () => this.#streamChanged());
@@ -112,6 +114,7 @@ class WatchPage {
 
   #streamChanged() {
     const { state } = this.store.stream;
+    this.stage.expect(posterOf(this.store.stream));
     this.viewer.expectMedia = state === "live";
     if (state === "ended") this.viewer.stop();
     else {
@@ -182,6 +185,7 @@ class WatchPage {
       this.end.end(this.store, this.api);
       return this.become("ended");
     }
+    if (media === "failed") return this.become("blind");
     if (this.room.state === "waiting" && media !== "connected") return this.become("offline");
     if (state === "interrupted") return this.become("interrupted");
     if (state === "created") return this.become("soon");

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.api import Api, Person
-from tests.running import RunningServer, free_port, running_server
+from tests.browser import shared
+from tests.running import free_port, running_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, server, api = shared.browser, shared.server, shared.api
 
 PATIENCE_MS = 30_000
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("pages")) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
 
 
 async def visit(browser: Browser, url: str, locale: str = "en-US") -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -92,6 +93,7 @@ async def test_workers_are_killed_under_a_live_show(
     connections = Connections(viewer)
     await viewer.reload()
     await picture_moves(viewer, "the viewer")
+    await the_quality_is_told(viewer)
     await says(host, "line 0")
     await hears(viewer, "line 0")
 
@@ -113,6 +115,21 @@ async def test_workers_are_killed_under_a_live_show(
     assert len(connections.sockets) > 1, "one of the two had the viewer's room"
     for page in (host, viewer):
         await expect(page.get_by_test_id("chat-line")).to_contain_text(["line 0", "line 1", "line 2"])
+
+
+async def the_quality_is_told(page: Page) -> None:
+    """How many lines arrive, and by colour and words how well."""
+    quality = page.get_by_test_id("quality")
+    await expect(quality).to_have_text(re.compile(r"^\d+p$"), timeout=PATIENCE_MS)
+    await expect(quality).to_have_attribute("data-level", re.compile("good|fair|poor"))
+    judged = """() => [[0, 5], [0.02, 5], [0, 300]].map(([lossRatio, jitterMs]) => {
+      document.querySelector("show-header").receive({ lossRatio, jitterMs, width: 1280, height: 720, bitrate: 1e6 });
+      const { dataset, ariaLabel } = document.querySelector("[data-testid=quality]");
+      return [dataset.level, ariaLabel];
+    })"""
+    good, fair, poor = await page.evaluate(judged)
+    assert (good[0], fair[0], poor[0]) == ("good", "fair", "poor")
+    assert len({good[1], fair[1], poor[1]}) == 3
 
 
 async def said_in_the_end(page: Page, text: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.api import Api, Person
+from tests.browser import shared
 from tests.browser.pages import (
     DEAF,
     DESK,
@@ -25,7 +27,8 @@ from tests.browser.pages import (
 )
 from tests.running import RunningServer, running_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, api = shared.browser, shared.api
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +38,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def host(api: Api) -> Person:
     return await api.guest("Hanna")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def stream_id(api: Api, host: Person) -> str:
     return await api.stream(host)
 
@@ -121,9 +118,14 @@ async def test_waiting_for_one_that_comes_back(
     deal_id = await api.open_deal(host, stream_id, stock=1)
     holder = await api.guest("Holder")
     held = await api.claim(holder, stream_id, deal_id)
+    line_up = f"/api/v1/streams/{stream_id}/deals/{deal_id}/waitlist"
+    before = await api.guest("Before")
+    assert (await api.call("POST", line_up, before)).status == 201
     viewer = await open_watch(browser, server.url, stream_id)
     await expect(viewer.get_by_test_id("deal-buy")).to_be_disabled()
     await viewer.get_by_test_id("wait-join").click()
+    await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are number 2 in line")
+    assert (await api.call("DELETE", line_up, before)).status < 300
     await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are first in line")
     await viewer.reload()
     await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are first in line")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.api import Api
+from tests.browser import shared
 from tests.browser.pages import (
     DESK,
     PATIENCE_MS,
@@ -21,21 +20,10 @@ from tests.browser.pages import (
     sign_in_to_studio,
     told,
 )
-from tests.running import RunningServer, running_server
+from tests.running import RunningServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("studio")) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, server, api = shared.browser, shared.server, shared.api
 
 
 def camera_that(throws: str) -> str:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api
+from tests.browser import shared
 from tests.browser.desk import buy, show_products, studio, titles
-from tests.browser.pages import PATIENCE_MS, joined, until
-from tests.running import RunningServer, running_server
+from tests.browser.pages import PATIENCE_MS, PHONE, joined, open_page, open_watch, told, until
+from tests.running import RunningServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("desk")) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, server, api = shared.browser, shared.server, shared.api
 
 
 async def test_the_tools_beside_the_picture(browser: Browser, server: RunningServer) -> None:
@@ -64,6 +52,9 @@ async def test_the_tools_beside_the_picture(browser: Browser, server: RunningSer
     await expect(page.get_by_test_id("copy-link")).to_contain_text("Copied")
     assert await page.evaluate("() => navigator.clipboard.readText()") == f"{server.url}/watch/{stream_id}"
 
+    await the_screen_is_shared(page)
+    await the_poster_is_seen(browser, server.url, stream_id)
+
     page.on("dialog", lambda dialog: dialog.accept())
     await page.reload()
     await joined(page)
@@ -71,6 +62,39 @@ async def test_the_tools_beside_the_picture(browser: Browser, server: RunningSer
     await page.get_by_test_id("go-live").click()
     await expect(state).to_have_attribute("data-state", "live", timeout=PATIENCE_MS)
     await expect(page.get_by_test_id("on-air-time")).to_be_visible()
+
+
+async def the_screen_is_shared(page: Page) -> None:
+    """Instead of the camera, with the voice, and back; a host who thinks better of it stays on the air."""
+    preview, tool = page.locator("live-preview"), page.get_by_test_id("screen-start")
+    sent = "() => document.querySelector('live-preview').publisher.pc.getSenders().map((s) => s.track?.label)"
+    camera = await page.evaluate(sent)
+    await tool.click()
+    await expect(preview).to_have_attribute("data-kind", "screen", timeout=PATIENCE_MS)
+    await expect(tool).to_have_attribute("aria-pressed", "true")
+    screen = await page.evaluate(sent)
+    assert screen[0] == camera[0], "the microphone goes on"
+    assert screen[1] != camera[1]
+    await tool.click()
+    await expect(preview).to_have_attribute("data-kind", "camera", timeout=PATIENCE_MS)
+    assert await page.evaluate(sent) == camera
+    refuses = "async () => { throw new DOMException('', 'NotAllowedError'); }"
+    await page.evaluate(f"() => {{ navigator.mediaDevices.getDisplayMedia = {refuses}; }}")
+    await tool.click()
+    await told(page.get_by_test_id("studio-refusal"), "screen_denied", "The screen was not shared.")
+    await expect(page.get_by_test_id("studio-state")).to_have_attribute("data-state", "live")
+
+
+async def the_poster_is_seen(browser: Browser, url: str, stream_id: str) -> None:
+    """In the list of shows, and behind the words while a viewer's picture is on its way."""
+    page = await open_page(browser, url, PHONE)
+    card = page.locator(f"[data-testid=home-stream][data-id={stream_id}]")
+    await expect(card.get_by_test_id("home-poster")).to_be_visible(timeout=PATIENCE_MS)
+    await page.route("**/whep/**", lambda route: route.abort())
+    await card.click()
+    await expect(page.get_by_test_id("backdrop")).to_be_visible(timeout=PATIENCE_MS)
+    assert await page.get_by_test_id("backdrop").evaluate("(image) => image.naturalWidth") > 100
+    await page.context.close()
 
 
 async def test_products_in_the_host_s_order(browser: Browser, server: RunningServer, api: Api) -> None:
@@ -190,6 +214,8 @@ async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, ap
     board = page.get_by_test_id("board-deal")
     await expect(board).to_have_attribute("data-state", "open")
     await expect(board).to_contain_text("Set of items")
+    viewer = await open_watch(browser, server.url, stream_id, PHONE)
+    await expect(viewer.get_by_test_id("deal-card")).to_contain_text("2 × Mug + 2 × Saucer", timeout=PATIENCE_MS)
     deal_id = await board.get_attribute("data-id")
     ada = await api.guest("Ada")
     path = f"/api/v1/streams/{stream_id}/deals/{deal_id}/claims"

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 from qrcodegen import QrCode, QrSegment
 
 from livecommerce.http import pages
+from tests.browser import shared
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(60), shared.LOOP]
+browser = shared.browser
 
 LINK = "https://shop.example/watch/s_7GhQ2?from=studio&n=" * 5
 CODES = """
@@ -32,7 +35,7 @@ async (seconds) => {
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     app = web.Application()
     app.add_routes(pages.routes())

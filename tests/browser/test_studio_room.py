@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api
+from tests.browser import shared
 from tests.browser.desk import buy, command, host_of, show_products, studio
 from tests.browser.pages import (
     DESK,
@@ -22,21 +21,10 @@ from tests.browser.pages import (
     sign_in_to_studio,
     who_is,
 )
-from tests.running import RunningServer, running_server
+from tests.running import RunningServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("desk")) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, server, api = shared.browser, shared.server, shared.api
 
 
 async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api) -> None:

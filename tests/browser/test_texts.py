@@ -74,8 +74,10 @@ def imported(script: Path) -> set[Path]:
     return found
 
 
-@pytest.mark.parametrize(("page", "script"), [("index.html", "home.js"), ("watch.html", "watch.js")])
-def test_pages_for_viewers_ask_for_all_modules_at_once(page: str, script: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "script"), [("index.html", "home.js"), ("watch.html", "watch.js"), ("studio.html", "studio.js")]
+)
+def test_pages_ask_for_all_modules_at_once(page: str, script: str) -> None:
     """A browser that finds imports file by file needs a round trip for each level: half a second on a phone."""
     named = re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', (WEB / page).read_text("utf-8"))
     assert named == sorted(str(path.relative_to(WEB.resolve())) for path in imported(WEB / script))

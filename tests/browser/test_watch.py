@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api
+from tests.browser import shared
 from tests.browser.pages import DESK, PATIENCE_MS, PHONE, hears, line, open_page, open_watch, says, told, until, who_is
 from tests.browser.stage import Stage, eur
-from tests.running import RunningServer, running_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
+browser, server, api = shared.browser, shared.server, shared.api
 
 #: the whole of /watch without media, over the network (CONTRIBUTING: a phone on a slow line)
 MOST_BYTES = 120_000
@@ -35,18 +35,6 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
 }).observe({ type: "layout-shift", buffered: true });
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("watch")) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(server: RunningServer) -> AsyncIterator[Api]:
-    async with Api(server.url) as client:
-        yield client
 
 
 async def faults(page: Page) -> list[str]:
@@ -224,18 +212,19 @@ async def test_home_shows_what_is_sold(browser: Browser, api: Api, size: tuple[i
     card = page.locator(f"[data-testid=home-stream][data-id={stage.stream_id}]")
     await expect(card).to_contain_text("€8.50", timeout=PATIENCE_MS)
     await expect(card).to_contain_text("Flash deal")
-    await expect(card.locator("img")).to_have_count(3)
+    await expect(card.locator(".cover-goods img")).to_have_count(3)
     assert await faults(page) == []
     assert await page.evaluate("window.shift") < MOST_SHIFT
     await page.context.close()
 
 
 async def test_a_visit_is_small_and_the_next_one_smaller(browser: Browser, api: Api) -> None:
-    """All that /watch loads but the pictures of goods and the media, as the browser counts it; cached the next time."""
+    """All that a page loads but pictures and media, as the browser counts it; nothing shifts; the next is cached."""
     stage = await Stage.set(api)
     page = await open_watch(browser, api.url, stage.stream_id, script=SHIFTS)
     counted = """() => [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
-      .filter((entry) => !entry.name.includes('/whep/')).reduce((sum, entry) => sum + entry.transferSize, 0)"""
+      .filter((entry) => !entry.name.includes('/whep/') && entry.initiatorType !== 'img')
+      .reduce((sum, entry) => sum + entry.transferSize, 0)"""
     first = await page.evaluate(counted)
     assert 20_000 < first < MOST_BYTES
     assert await page.evaluate("window.shift") < MOST_SHIFT
@@ -243,7 +232,11 @@ async def test_a_visit_is_small_and_the_next_one_smaller(browser: Browser, api: 
     await expect(page.locator("body")).to_have_attribute("data-room", "joined", timeout=PATIENCE_MS)
     again = await page.evaluate(counted)
     assert again < first / 5
-    await page.context.close()
+    for path, most, there in (("/", MOST_BYTES / 2, "home-streams"), ("/studio", MOST_BYTES, "studio-name")):
+        other = await open_page(browser, api.url + path, script=SHIFTS)
+        await expect(other.get_by_test_id(there)).to_be_visible(timeout=PATIENCE_MS)
+        assert 10_000 < await other.evaluate(counted) < most, path
+        assert await other.evaluate("window.shift") < MOST_SHIFT, path
 
 
 async def test_the_chat_is_walked_by_keyboard(browser: Browser, api: Api) -> None:

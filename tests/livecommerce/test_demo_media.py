@@ -23,6 +23,8 @@ from livecommerce.demo.tracks import (
     ToneTrack,
     opus_tune,
 )
+from livecommerce.jpeg import jpeg_size
+from livecommerce.posters import is_poster
 
 
 def pixels(frame: av.VideoFrame) -> bytes:
@@ -42,6 +44,18 @@ def test_the_picture_moves_and_counts() -> None:
     assert (first.width, first.height, first.format.name) == (WIDTH, HEIGHT, "yuv420p")
     assert pixels(first) != pixels(second)
     assert (first.pts, second.pts, second.time_base) == (0, 1, Fraction(1, RATE))
+
+
+def test_the_poster_is_what_was_drawn_last_and_fits() -> None:
+    picture = ShowPicture("mug")
+    assert picture.poster() is None
+    for _ in range(30):
+        picture.frame("12:00:00")
+    poster = picture.poster()
+    assert poster is not None
+    assert is_poster(poster)
+    assert jpeg_size(poster) == (WIDTH, HEIGHT)
+    assert len(poster) > 8_000
 
 
 def test_the_clock_shows_the_time_it_is_given() -> None:

@@ -10,19 +10,20 @@ export class Api {
     this.token = token;
   }
 
-  /** One request. Returns `{status, body, headers}` for a 2xx; throws a Refusal for all else. */
-  async request(method, path, { json, headers = {}, timeoutMs = TIMEOUT_MS, keepalive = false } = {}) {
+  /** One request, with a body as JSON or a Blob. Returns `{status, body, headers}` for a 2xx; throws a Refusal for all else. */
+  async request(method, path, { json, blob, headers = {}, timeoutMs = TIMEOUT_MS, keepalive = false } = {}) {
     const sent = { Accept: "application/json", ...headers };
     const token = this.token();
     if (token) sent.Authorization = `Bearer ${token}`;
     if (json !== undefined) sent["Content-Type"] = "application/json";
+    else if (blob) sent["Content-Type"] = blob.type;
     let response;
     let body;
     try {
       response = await fetch(this.base + path, {
         method,
         headers: sent,
-        body: json === undefined ? undefined : JSON.stringify(json),
+        body: json === undefined ? blob : JSON.stringify(json),
         signal: AbortSignal.timeout(timeoutMs),
         cache: "no-store",
         keepalive,

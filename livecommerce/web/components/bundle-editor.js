@@ -44,7 +44,8 @@ class BundleEditor extends HTMLElement {
   #draw(items) {
     const known = new Set(items.map((item) => item.item_id));
     for (const id of this.#units.keys()) if (!known.has(id)) this.#units.delete(id);
-    this.rows.replaceChildren(...items.map((item) => this.#row(item)));
+    const sorted = [...items].sort((a, b) => a.title.localeCompare(b.title));
+    this.rows.replaceChildren(...sorted.map((item) => this.#row(item)));
     show(this.rows, items.length > 0);
   }
 

@@ -24,6 +24,7 @@ export function currentDeal(deals, nowMs) {
   return shown[0] ?? null;
 }
 
+/** Fires `held` when a tap on its button has reserved something. */
 class DealCard extends HTMLElement {
   #deal = null;
   /** Claims whose outcome is not known, by deal: {key, units, code}. */
@@ -164,6 +165,7 @@ class DealCard extends HTMLElement {
       const order = await claimUnits({ room: this.store.room, api: this.api, streamId: deal.stream_id, dealId: deal.id, ticket, ...attempt });
       this.#attempts.delete(deal.id);
       this.store.takeOrder(order);
+      this.dispatchEvent(new CustomEvent("held"));
     } catch (refusal) {
       if (refusal.code !== OUTCOME_UNKNOWN) this.#attempts.delete(deal.id);
       if (refusal.code?.startsWith("ticket_")) this.tickets.drop(deal);

@@ -13,6 +13,8 @@ class OrderPanel extends HTMLElement {
   #order = null;
   #busy = false;
   #mine = new Set();
+  /** Whether this person is buying now, so that the next step takes the focus from the one that has gone. */
+  #leads = false;
 
   connectedCallback() {
     if (this.firstChild) return;
@@ -27,6 +29,12 @@ class OrderPanel extends HTMLElement {
     store.addEventListener("order", ({ detail: { order, was } }) => this.#changed(order, was));
     store.addEventListener("offer", () => this.note.say(t("wait.offer")));
     store.addEventListener("reset", ({ detail }) => detail.lost?.forEach((order) => this.#refresh(order.id)));
+  }
+
+  /** What was tapped has become this reservation: go on from here. */
+  lead() {
+    this.#leads = true;
+    this.pay?.focus({ preventScroll: true });
   }
 
   /** A hold that the join no longer lists was paid, cancelled or expired meanwhile: ask which. */
@@ -95,6 +103,7 @@ class OrderPanel extends HTMLElement {
 
   #receipt(order) {
     this.note.clear();
+    const done = h("button", { class: "primary", testid: "receipt-done", type: "button", onclick: () => this.#dismiss(order.id) }, t("done"));
     this.body.replaceChildren(
       h(
         "div",
@@ -104,9 +113,11 @@ class OrderPanel extends HTMLElement {
         h("p", {}, t("order.what", { count: order.units, title: this.#title(order) })),
         receiptRows(order),
         h("small", { class: "order-simulated" }, t("pay.simulated")),
-        h("button", { class: "primary", testid: "receipt-done", type: "button", onclick: () => this.#dismiss(order.id) }, t("done")),
+        done,
       ),
     );
+    if (this.#leads) done.focus({ preventScroll: true });
+    this.#leads = false;
   }
 
   #dismiss(id) {
@@ -118,6 +129,7 @@ class OrderPanel extends HTMLElement {
     const order = this.#order;
     if (this.#busy) return;
     this.#mine.add(order.id);
+    this.#leads = true;
     await this.#doing(() => payOrder({ room: this.store.room, api: this.api, orderId: order.id, paymentToken: this.method.value }));
   }
 

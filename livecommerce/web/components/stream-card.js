@@ -2,7 +2,7 @@
 import { avatar, cssVar, h, hueOf, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { number, t } from "../ui/i18n.js";
-import { picture, priceTag } from "../ui/goods.js";
+import { picture, posterOf, priceTag } from "../ui/goods.js";
 import { isDemo } from "./show-header.js";
 
 /** What is sold is asked for again so often while the card is seen. */
@@ -40,6 +40,7 @@ class StreamCard extends HTMLElement {
       live ? h("span", { class: "pill" }, icon("eye"), h("span", { class: "unseen" }, t("viewers")), number(stream.viewers ?? 0)) : "",
       isDemo(stream) ? h("span", { class: "pill demo-pill", title: t("demo.more") }, t("demo")) : "",
     );
+    this.#drawPoster(posterOf(stream));
     this.heading.textContent = stream.title;
     this.host.replaceChildren(avatar(stream.host.name), stream.host.name);
     this.refresh();
@@ -48,13 +49,28 @@ class StreamCard extends HTMLElement {
   #build() {
     this.pills = h("div", { class: "cover-pills" });
     this.goods = h("div", { class: "cover-goods" });
+    this.poster = h("img", { class: "cover-poster", testid: "home-poster", alt: "", decoding: "async" });
     this.offer = h("div", { class: "cover-offer" });
-    this.cover = h("div", { class: "cover" }, this.goods, this.pills, this.offer);
+    this.cover = h("div", { class: "cover" }, this.goods, this.poster, this.pills, this.offer);
+    show(this.poster, false);
     this.heading = h("h3", {});
     this.host = h("p", { class: "card-host" });
     this.link = h("a", { class: "card" }, this.cover, h("div", { class: "card-words" }, this.heading, this.host));
     this.replaceChildren(this.link);
     this.#drawGoods([], []);
+  }
+
+  /** What is on now stands before what is sold; the picture before stays until the next one is there. */
+  async #drawPoster(address) {
+    if ((this.address ?? null) === address) return;
+    this.address = address;
+    const next = new Image();
+    if (address) next.src = address;
+    const there = address !== null && (await next.decode().then(() => true, () => false));
+    if (this.address !== address) return;
+    if (there) this.poster.src = address;
+    show(this.poster, there);
+    this.dataset.poster = String(there);
   }
 
   /** Ask again what is sold, if that is due and anybody sees it. */
@@ -85,9 +101,8 @@ class StreamCard extends HTMLElement {
     show(this.offer, Boolean(main) && this.stream.state !== "ended");
     if (!main) return;
     this.offer.replaceChildren(
-      deal ? h("span", { class: "offer-mark" }, icon("bolt", { filled: true }), t("home.deal")) : "",
-      h("strong", {}, main.title),
-      priceTag(main),
+      picture(main),
+      h("div", { class: "offer-words" }, deal ? h("span", { class: "offer-mark" }, icon("bolt", { filled: true }), t("home.deal")) : "", h("strong", {}, main.title), priceTag(main)),
     );
   }
 }

@@ -22,7 +22,10 @@ class VideoStage extends HTMLElement {
     this.sound = h("button", { class: "sound", testid: "unmute", type: "button", onclick: () => this.#toggleSound() });
     this.glow = h("canvas", { class: "glow", aria: { hidden: "true" } });
     Object.assign(this.glow, { width: GLOW.width, height: GLOW.height });
-    this.append(this.glow, this.video, this.poster, this.sound);
+    this.backdrop = h("img", { class: "backdrop", testid: "backdrop", alt: "", decoding: "async" });
+    this.backdrop.addEventListener("load", () => this.#drawBackdrop());
+    this.append(this.glow, this.backdrop, this.video, this.poster, this.sound);
+    show(this.backdrop, false);
     this.shining = setInterval(() => this.#shine(), GLOW.everyMs);
     this.video.addEventListener("volumechange", () => this.#drawSound());
     this.video.addEventListener("resize", () => this.#shape());
@@ -43,11 +46,22 @@ class VideoStage extends HTMLElement {
     }
     const words = state === "live" ? null : state;
     show(this.poster, words !== null);
+    this.#drawBackdrop();
     if (words) {
       setText(this.headline, t(`stage.${words}`));
       setText(this.sentence, t(`stage.${words}.more`));
     }
     show(this.sound, state === "live");
+  }
+
+  /** What the show looked like a moment ago, for as long as there is nothing to play. */
+  expect(address) {
+    if (address && !this.moving && this.backdrop.getAttribute("src") !== address) this.backdrop.src = address;
+  }
+
+  #drawBackdrop() {
+    const there = this.backdrop.complete && this.backdrop.naturalWidth > 0;
+    show(this.backdrop, there && !["live", "refused"].includes(this.dataset.state));
   }
 
   /** Play a MediaStream: with sound if the viewer wanted it last time and the browser allows it, else muted. */

@@ -31,6 +31,8 @@ export class MediaPeer extends EventTarget {
   /** Connect, and stay connected until `stop`. Calling it again while running does nothing. */
   start() {
     if (this.#abort) return;
+    // a browser without it, or where it is switched off: asking again changes nothing
+    if (!globalThis.RTCPeerConnection) return this.#become("failed", new Refusal("browser_old"));
     const abort = new AbortController();
     this.#abort = abort;
     this.#run(abort.signal).catch((error) => {

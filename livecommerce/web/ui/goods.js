@@ -16,6 +16,13 @@ export function picture({ image_url: url, title }) {
   return tile;
 }
 
+/** Where a show's poster is on this very server, whatever address the server believes to have; null where it has none. */
+export function posterOf({ poster_url: url }) {
+  if (!url) return null;
+  const { pathname, search } = new URL(url, location.href);
+  return pathname + search;
+}
+
 /** How much less than before, in whole percent, or 0. */
 export function reduction({ price, compare_at: before }) {
   if (!before || before.currency !== price.currency || before.amount <= price.amount) return 0;

@@ -43,6 +43,11 @@ _FORWARDED = Counter(
     "Packets by the seconds from their arrival until the last viewer of this worker had them, cumulative",
     ["within_s"],
 )
+_JOINED = Counter(
+    "livecommerce_media_joined",
+    "Viewers by the seconds from their offer until keys were agreed, cumulative",
+    ["within_s"],
+)
 _LAYERS = Gauge(
     "livecommerce_media_layer_viewers",
     "Viewers of simulcast pictures by the layer they get, 0 the smallest of its stream",
@@ -57,7 +62,7 @@ class RelayMetrics:
     def __init__(self) -> None:
         self._told = Counters()
         self._strangers = self._delayed = 0
-        self._forwarded: dict[str, int] = {}
+        self._cumulative: dict[tuple[Counter, str], int] = {}
 
     def flush(
         self, total: Counters, sessions: Mapping[str, int], *, transport: Transport, layers: Mapping[int, int]
@@ -73,9 +78,10 @@ class RelayMetrics:
         self._strangers = transport.strangers
         _DELAYED.inc(transport.handshakes_delayed - self._delayed)
         self._delayed = transport.handshakes_delayed
-        for bound, count in transport.delays.cumulative():
-            _FORWARDED.labels(bound).inc(count - self._forwarded.get(bound, 0))
-            self._forwarded[bound] = count
+        for metric, delays in ((_FORWARDED, transport.delays), (_JOINED, transport.joins)):
+            for bound, count in delays.cumulative():
+                metric.labels(bound).inc(count - self._cumulative.get((metric, bound), 0))
+                self._cumulative[metric, bound] = count
         for rank, count in layers.items():
             _LAYERS.labels(str(rank)).set(count)
         for kind, count in sessions.items():

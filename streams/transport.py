@@ -45,6 +45,8 @@ class Transport:
         self.by_host: Counter[str] = Counter()
         #: how long packets took through this worker
         self.delays = Delays()
+        #: from a viewer's offer until it could be sent media
+        self.joins = Delays()
         #: handshakes put off because too many began in this second
         self.handshakes_delayed = 0
         #: datagrams of strangers, thrown away

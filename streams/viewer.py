@@ -10,6 +10,7 @@ from typing import Any
 
 from streams import rtcp, rtp
 from streams.bandwidth import Path, Report, Verdict
+from streams.batch import NO_OUTLET
 from streams.codecs import Codec
 from streams.counters import Counters
 from streams.dtls import WINDOW
@@ -52,6 +53,7 @@ class Viewer(Peer):
     ) -> None:
         super().__init__(*peer, **options)
         self.segmented = True
+        self.outlet = NO_OUTLET
         self.packets_sent = self.bytes_sent = self.packets_dropped = 0
         #: what it has been sent, by what :meth:`_flow_key` says
         self.flows: dict[str | int, Flow] = {}
@@ -83,6 +85,8 @@ class Viewer(Peer):
     def connected(self, tag_bytes: int) -> None:
         """The handshake is done: join."""
         self._tag_bytes = tag_bytes
+        if self.kind == "view" and self.connected_s is not None:
+            self.transport.joins.note(self.connected_s - self.created_s)
         self._on_connected(self)
 
     def address_changed(self) -> None:

@@ -53,6 +53,12 @@ async def test_a_viewer_at_another_server_is_served_there(valkey_url: str, tmp_p
             assert (stats["viewers"], stats["pipes"], len(stats["viewers_in_detail"])) == (4, 1, 4)
             assert [(row["home"], row["viewers"]) for row in stats["workers"]] == [(True, 1), (False, 3)]
             assert stats["packets_sent"] > sum(row["packets_sent"] for row in stats["workers"]) - 100
+            # What the puller drops, and how its viewers joined, is in its own metrics; told once a second.
+            metrics = ""
+            while 'joined_total{within_s="+Inf"} 3.0' not in metrics:
+                async with http.get(f"{two.url}/metrics") as answer:
+                    metrics = await answer.text()
+            assert "livecommerce_media_runs_dropped_total 0.0" in metrics
             await ask(http, "DELETE", f"{two.url}/api/v1/streams/{stream['id']}", token)
             sessions: list[Any] = [viewer.peer._dtls for viewer in there.viewers]
             await until("those at the other server are told that it is over", lambda: all(s.closed for s in sessions))

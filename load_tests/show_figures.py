@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from load_tests.report import percentile
 from load_tests.run import Run
 from load_tests.show_watched import Watched
-from load_tests.viewers_check import percentile
 
 
 def joins(run: Run, seen: Watched) -> None:
     """From a viewer's POST to its first whole frame."""
-    for name, share in (("p50", 0.5), ("p99", 0.99)) if seen.first_frame_ms else ():
+    for name, share in (("p50", 50), ("p99", 99)) if seen.first_frame_ms else ():
         run.figure(f"first frame, {name}", percentile(seen.first_frame_ms, share), "ms", "lower")
 
 
@@ -21,7 +21,7 @@ def media(run: Run, seen: Watched) -> None:
     run.figure("packets that came only when asked for again", 100 * missed / sent, "%", "lower", f"{missed:,}")
     if seen.gaps_ms:
         worst = f"the worst viewer's: {max(seen.gaps_ms):,.0f} ms"
-        run.figure("a viewer's longest wait for a frame, median", percentile(seen.gaps_ms, 0.5), "ms", "lower", worst)
+        run.figure("a viewer's longest wait for a frame, median", percentile(seen.gaps_ms, 50), "ms", "lower", worst)
     slowest = max(seen.delays_ms, default=0.0)
     run.figure("from host to viewer, p99 of the worst sampled viewer", slowest, "ms", "lower")
     if seen.dropped_here:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from struct import Struct
 
 from streams import rtp
@@ -113,7 +112,7 @@ def stamp_of(payload: bytes | memoryview) -> int | None:
     return moment
 
 
-def percentile(values: Sequence[float], share: float) -> float:
+def percentile(values: list[int], share: float) -> float:
     """The value that ``share`` of the values do not exceed; nan of none."""
     if not values:
         return float("nan")

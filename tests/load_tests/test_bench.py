@@ -11,20 +11,24 @@ import pytest
 from click.testing import CliRunner
 
 from load_tests import bench
-from load_tests.bench import BEGIN, BENCHMARKS, END, Benchmark, Outcome
+from load_tests.bench import BEGIN, END
+from load_tests.bench_list import BENCHMARKS, Benchmark, Row, Share
+from load_tests.bench_table import Outcome, tables
 from load_tests.cli import main as tool
 
-ONE = Benchmark(name="one", words=("generator",), figures=("rate", "cost", "none"), takes_s=1, quick=("generator",))
+ROWS = (Row("the rate", "rate"), Row("its cost", "cost", "floor", "a|b"), Row("nothing", "none"))
+ONE = Benchmark(subject="Tool", name="one", words=("generator",), rows=ROWS, takes_s=1, quick=("generator",))
 
 
 def outcome(passed: bool = True) -> Outcome:
     spread = [1.0, 3.0]
     figures: dict[str, Any] = {
         "rate": {"value": 2.0, "unit": "claims/s", "better": "higher", "note": "of one run", "spread": spread},
-        "cost": {"value": 30.0, "unit": "µs", "better": "lower", "note": "a|b", "spread": None},
+        "cost": {"value": 30.0, "unit": "µs", "better": "lower", "note": "", "spread": None},
+        "floor": {"value": 20.0, "unit": "µs", "better": "lower", "note": "", "spread": None},
     }
     check = {"name": "it held", "passed": passed, "detail": "why"}
-    return Outcome(ONE, {"passed": passed, "figures": figures, "checks": [check]})
+    return Outcome(ONE, {"passed": passed, "figures": figures, "checks": [check]}, words=("generator", "--rate", "5"))
 
 
 @pytest.fixture
@@ -40,18 +44,32 @@ def bench_once(monkeypatch: pytest.MonkeyPatch, made: Outcome, *words: str) -> A
     return CliRunner().invoke(bench.main, list(words))
 
 
-def test_a_table_has_a_row_for_each_figure_that_is_there() -> None:
-    rows = bench.table([outcome()]).splitlines()
-    assert rows[2] == "| one: rate | 2 claims/s (1 to 3) | `generator` |"
-    assert rows[3] == "| one: cost | 30 µs, a\\|b | the same |"
-    assert rows[4] == "| one: none | **missing** | the same |"
-    assert "cores that generator, server and Valkey share" in rows[6]
+def test_a_subject_has_its_table_and_its_commands() -> None:
+    rows = tables([outcome(), outcome()]).splitlines()
+    assert rows[0] == "**Tool**"
+    assert rows[4] == "| the rate | 2 claims/s (1 to 3) |  |"
+    assert rows[5] == "| its cost | 30 µs | 20 µs, a\\|b: 1.50 × |"
+    assert rows[6] == "| nothing | **missing** |  |"
+    assert rows.count(".venv/bin/python -m load_tests generator --rate 5") == 2
+    assert "cores that load, server and Valkey share" in rows[-1]
+
+
+def test_a_rate_is_a_share_of_what_was_found_before() -> None:
+    later = replace(ONE, name="later", rate=Share("one", "rate", 0.8))
+    assert bench.words_of(later, [outcome()]) == ("generator", "--rate", "2")
+    with pytest.raises(click.ClickException, match="needs a figure of one"):
+        bench.words_of(later, [])
+
+
+def test_a_part_of_the_tables_is_never_written(readme: Path) -> None:
+    result = CliRunner().invoke(bench.main, ["--only", "one", "--readme", str(readme)])
+    assert (result.exit_code, "does not go with" in result.output) == (2, True)
 
 
 def test_the_table_goes_between_the_markers(readme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench_once(monkeypatch, outcome(), "--readme", str(readme)).exit_code == 0
     text = readme.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n| what |")
+    assert text.startswith(f"before\n{BEGIN}\n**Tool**\n")
     assert text.endswith(f"\n{END}\nafter\n")
     assert "old" not in text
 

@@ -13,17 +13,21 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from load_tests import rooms_checks
+from load_tests import rooms_checks, stage_checks
 from load_tests.arrivals import Pace
 from load_tests.baselines.plain import plain_server
 from load_tests.histogram import Histogram
 from load_tests.rooms_floor import measure_floor
 from load_tests.rooms_generator import Crowds, Seats, shares_of
+from load_tests.rooms_hearing import arrival, spoken
 from load_tests.rooms_people import FILLER, Deeds
 from load_tests.rooms_tally import Tally
 from load_tests.run import Run
+from load_tests.server_metrics import counted
 from load_tests.usage import cpu_s
 
+#: what our server counts of its ticks
+_FAN_OUT = ("livecommerce_room_fan_out_seconds_total", "livecommerce_room_frames_total")
 #: bytes of a message's event around its text
 _AROUND = 145
 #: the room's own rhythm, before anything is measured
@@ -56,6 +60,9 @@ class _Row:
     frames: int
     used_s: float
     floor: float
+    #: what the server says of its ticks: CPU, and frames that they wrote; zeros where it says nothing
+    fan_out_s: float = 0.0
+    sends: float = 0.0
 
 
 class Driver(Protocol):
@@ -70,6 +77,9 @@ class Driver(Protocol):
 
     def cpu_s(self) -> float:
         """CPU of the processes that hold the viewers' connections, so far; 0 where it is not ours to look at."""
+
+    def fan_out(self) -> tuple[float, float]:
+        """CPU seconds of writing to viewers, and frames written, so far, by its own count; zeros: it counts none."""
 
 
 class Livecommerce:
@@ -88,6 +98,11 @@ class Livecommerce:
     def cpu_s(self) -> float:
         """That of the workers."""
         return self._run.usage.used_s(["worker"])
+
+    def fan_out(self) -> tuple[float, float]:
+        """From its metrics."""
+        seconds, frames = counted(self._run.target.url, *_FAN_OUT)
+        return seconds, frames
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -117,6 +132,10 @@ class Plain:
     def cpu_s(self) -> float:
         """That of its one process."""
         return cpu_s(self._pid)
+
+    def fan_out(self) -> tuple[float, float]:
+        """It does not count."""
+        return 0.0, 0.0
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -148,6 +167,7 @@ async def scenario(run: Run, plan: Plan) -> None:
     _figures(run, rows)
     if plan.floor:
         run.note("The floor is a loop of socket.send of one frame to each viewer, and nothing else, before the rest.")
+    run.note("A delivery's CPU is all that the workers used: commands, Valkey's client, sweeps and collections, too.")
 
 
 async def _floor(plan: Plan, pace: Pace) -> float:
@@ -178,8 +198,7 @@ async def _measure(run: Run, plan: Plan, driver: Driver, floors: Mapping[Pace, f
         with run.phase(f"{driver.name}: joining"):
             room.join()
             tally = await room.until_joined()
-        inside = tally.joined == plan.viewers
-        run.check(f"{driver.name}: everybody is in the room", inside, f"{tally.joined:,} in {tally.join_s:.1f} s")
+        run.judge(stage_checks.entered(tally.joined, plan.viewers, tally.join_s, where=f"{driver.name}: "))
         await run.sleep(room.talk(Pace.constant(20), _WARM_UP_S))
         await settled(room)
         for pace in plan.paces:
@@ -211,39 +230,52 @@ async def _storm(run: Run, plan: Plan, driver: Driver, room: Crowds, pace: Pace,
     """Talk at one rate until everybody has everything."""
     said_before = len((await room.deeds()).said)
     room.restart(_named(driver.name, pace))
+    fan_out_s, sends = driver.fan_out()
     used_s, began_s = driver.cpu_s(), time.monotonic()
     await run.sleep(room.talk(pace, plan.seconds))
     deeds, tally = await settled(room)
     took_s, used_s = time.monotonic() - began_s, driver.cpu_s() - used_s
-    said = len(deeds.said) - said_before
-    return _Row(driver.name, pace, said, took_s, tally.deliveries, tally.frames, used_s, floor)
+    said, (after_s, after) = len(deeds.said) - said_before, driver.fan_out()
+    counts = said, took_s, tally.deliveries, tally.frames
+    return _Row(driver.name, pace, *counts, used_s, floor, after_s - fan_out_s, after - sends)
 
 
 def _figures(run: Run, rows: Sequence[_Row]) -> None:
-    """Once all meters are in: costs beside the floor as figures, the rest as one table."""
+    """Once all meters are in: costs beside the floor as figures, the rest as tables."""
     table: list[Sequence[str | float]] = []
+    causes: list[Sequence[str | float]] = []
     for row in rows:
-        name, count = f"{row.driver}, {row.pace}", max(1, row.deliveries)
-        if row.used_s:
-            what = f"socket.send to all, {row.pace}"
-            run.floor(f"{name}: CPU a delivery", row.used_s / count * 1e6, row.floor, "µs", what)
-            run.figure(f"{name}: deliveries per core·second", count / row.used_s, "", "higher")
-        times = run.timeline.total.histograms.get(_named(row.driver, row.pace), Histogram())
-        late: list[str | float] = [round(times.percentile(p) / 1000, 1) for p in (50, 99, 99.9, 100)]
-        table.append(
-            [row.driver, str(row.pace), row.said, *late, round(count / max(1, row.frames), 1), round(row.took_s, 1)]
-        )
+        name, heard = f"{row.driver}, {row.pace}", _named(row.driver, row.pace)
+        _costs(run, name, row)
+        times = run.timeline.total.histograms.get(heard, Histogram())
+        joined = round(row.deliveries / max(1, row.frames), 1)
+        table.append([row.driver, str(row.pace), row.said, *_late(times), joined, round(row.took_s, 1)])
+        for until, part in (("it was sent", spoken(heard)), ("it came to a viewer's machine", arrival(heard))):
+            causes.append([row.driver, str(row.pace), until, *_late(run.timeline.total.histograms.get(part, times))])
+        causes.append([row.driver, str(row.pace), "the generator read it", *_late(times)])
+        there = run.timeline.total.histograms.get(arrival(heard), Histogram())
         for percent in (50, 99):
             run.figure(f"{name}: p{percent} to a viewer", times.percentile(percent) / 1000, "ms", "lower")
-    columns = (
-        "driver",
-        "messages/s",
-        "said",
-        "p50, ms",
-        "p99, ms",
-        "p99.9, ms",
-        "max, ms",
-        "events a frame",
-        "done, s",
-    )
+        run.figure(f"{name}: p99 to a viewer's machine", there.percentile(99) / 1000, "ms", "lower")
+    percentiles = ("p50, ms", "p99, ms", "p99.9, ms", "max, ms")
+    columns = ("driver", "messages/s", "said", *percentiles, "events a frame", "done, s")
     run.table("From when a message was due to each viewer's reading it", columns, table)
+    note = (
+        "The generator shares the machine's cores: what it reads late, the server and the kernel had delivered before."
+    )
+    run.table("Which side is late: the same time until", ("driver", "messages/s", "until", *percentiles), causes, note)
+
+
+def _late(times: Histogram) -> list[float]:
+    return [round(times.percentile(percent) / 1000, 1) for percent in (50, 99, 99.9, 100)]
+
+
+def _costs(run: Run, name: str, row: _Row) -> None:
+    """What a delivery costs: the worker with all that it does, and its ticks alone."""
+    count, what = max(1, row.deliveries), f"socket.send to all, {row.pace}"
+    if row.used_s:
+        run.floor(f"{name}: CPU a delivery", row.used_s / count * 1e6, row.floor, "µs", what)
+        run.figure(f"{name}: deliveries per core·second", count / row.used_s, "", "higher")
+    if row.sends and row.fan_out_s:
+        run.floor(f"{name}: CPU of a tick's send to a viewer", row.fan_out_s / row.sends * 1e6, row.floor, "µs", what)
+        run.figure(f"{name}: deliveries per core·second of ticks", count / row.fan_out_s, "", "higher")

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from load_tests import idle_sockets
 from load_tests.cli import main
 from load_tests.rooms_floor import measure_floor
+
+#: what the time from a message's due moment to its reading is made of
+CAUSES = ["it was sent", "it came to a viewer's machine", "the generator read it"]
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:
@@ -25,8 +29,11 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
 
 def test_a_chat_storm_stands_beside_a_rival_and_a_bare_loop(tmp_path: Path) -> None:
     report = run(tmp_path, "chat-storm", "--viewers", "20", "--seconds", "0.5", "--messages", "40")
-    [table] = report["tables"]
+    table, causes = report["tables"]
     assert [(row[0], row[2]) for row in table["rows"]] == [("livecommerce", 20), ("plain", 20)]
+    assert [row[2] for row in causes["rows"][:3]] == CAUSES
+    assert causes["rows"][1][-1] <= causes["rows"][2][-1]
+    assert report["figures"]["livecommerce, 40/s: CPU of a tick's send to a viewer, times the floor"]["value"] > 0
     for driver in ("livecommerce", "plain"):
         assert report["figures"][f"{driver}, 40/s: CPU a delivery, times the floor"]["value"] > 0
         assert report["latency_us"][f"{driver}, 40/s: to a viewer"]["count"] == 20 * 20
@@ -94,3 +101,10 @@ def test_a_stalled_reader_is_closed_and_comes_back_whole(tmp_path: Path) -> None
 
 def test_the_floor_is_a_cost() -> None:
     assert 0 < measure_floor(5, 200, 50, 0.2) < 10_000
+
+
+def test_idle_sockets_are_weighed_pinged_and_still_hear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle_sockets, "SETTLE_S", 0.1)
+    report = run(tmp_path, "idle-sockets", "--sockets", "60", "--generators", "2", "--seconds", "1")
+    assert 1 < report["figures"]["resident memory an idle joined connection"]["value"] < idle_sockets.GOAL_KB
+    assert report["figures"]["workers' CPU while nothing happens"]["value"] > 0

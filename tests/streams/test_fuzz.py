@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import struct
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
 from load_tests.whep_peer import Shared
 from streams import rtcp, stun
+from streams.publisher import MAX_SOURCES
 from streams.relay import Relay
 from tests.streams.front import front
 from tests.streams.peers import until
@@ -79,3 +81,68 @@ async def test_hostile_datagrams_change_nothing(relay: Relay, count: int) -> Non
         stranger.close()
         await crowd.aclose()
         await host.aclose(http, "")
+
+
+def media(ssrc: int, chance: random.Random) -> bytes:
+    """RTP as a host may send it, that is: anything after a plausible header."""
+    kind = chance.choice((96, 96, 97, 111, chance.randrange(128)))
+    head = bytes((chance.choice((0x80, 0x90, 0xA0, 0xBF)), kind | chance.choice((0, 128))))
+    number, moment = chance.randrange(1 << 16), chance.randrange(1 << 32)
+    whose = chance.choice((ssrc, ssrc, ssrc + 1, chance.randrange(1 << 32)))
+    return head + struct.pack("!HII", number, moment, whose) + chance.randbytes(chance.randrange(60))
+
+
+def control(ssrc: int, chance: random.Random) -> bytes:
+    """RTCP as anybody with keys may send it."""
+    block = rtcp.ReportBlock(ssrc, chance.randrange(256), *(chance.randrange(1 << 24) for _ in range(5)))
+    whole = chance.choice(
+        (
+            rtcp.build_nack(1, ssrc, [chance.randrange(1 << 16) for _ in range(chance.randrange(1, 200))]),
+            rtcp.build_pli(1, ssrc),
+            rtcp.build_receiver_report(1, [block] * chance.randrange(4)),
+            rtcp.build_sender_report(ssrc, chance.randrange(1 << 64), chance.randrange(1 << 32), 0, 0),
+            rtcp.build_remb(1, chance.randrange(1 << 40), [ssrc]),
+            b"\x8f\xcd" + struct.pack("!H", 3) + chance.randbytes(12),
+        )
+    )
+    return mutated(chance, whole)
+
+
+@pytest.mark.parametrize("count", [4_000, pytest.param(300_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+async def test_peers_with_keys_that_send_nonsense_harm_nobody_else(relay: Relay, count: int) -> None:
+    """What passes decryption reaches every parser: a hostile host on another stream, a hostile viewer on this one."""
+    async with front(relay) as url, aiohttp.ClientSession() as http:
+        host, hostile = SyntheticHost(Shared(), RATE), SyntheticHost(Shared(), RATE)
+        await host.start(http, f"{url}whip/s1", "")
+        await hostile.start(http, f"{url}whip/s2", "")
+        crowd, beside, victims = Crowd(2), Crowd(1), Crowd(1)
+        for each, stream in ((crowd, "s1"), (beside, "s1"), (victims, "s2")):
+            await each.join(http, f"{url}whep/{stream}", [], 100.0, (0.0, 1.0))
+        await until("a picture at each", lambda: len(crowd.result()["first_frame_ms"]) == 2)
+        chance, viewer = random.Random(11), beside.viewers[0]
+        outgoing = [track.ssrc for track in relay._broadcasts["s1"].tracks.values()]
+        crowd.restart()
+        for number in range(count):
+            if number % 2:
+                hostile.peer.send_rtp(media(hostile.peer.ssrcs[1], chance))
+                hostile.peer.send_rtcp(control(hostile.peer.ssrcs[chance.randrange(2)], chance))
+            else:
+                viewer.peer.send_rtcp(control(chance.choice(outgoing), chance))
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+        seen = crowd.result()["frames"]
+        await until("frames afterwards", lambda: crowd.result()["frames"] > seen + 20)
+        result = crowd.result()
+        assert (result["lost"], result["frames_incomplete"], result["unauthentic"]) == (0, 0, 0)
+        assert relay.failures == 0
+        publisher = relay._broadcasts["s2"].publisher
+        assert publisher is not None
+        assert len(publisher._sources) <= MAX_SOURCES
+        # It did get in: what the kernel had no room for is far less.
+        assert relay.stats("s2")["packets_received"] + relay.stats("s2")["packets_refused"] > count // 4
+        assert relay.stats("s1")["keyframes_asked"] > count // 40
+        assert relay.stats("s1")["keyframe_requests_sent"] < 30
+        for each in (crowd, beside, victims):
+            await each.aclose()
+        for each in (host, hostile):
+            await each.aclose(http, "")

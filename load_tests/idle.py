@@ -10,6 +10,7 @@ import psutil
 from load_tests import stage_checks
 from load_tests.own_server import OwnServer, own_server
 from load_tests.report import Report
+from load_tests.usage import role_of
 
 #: the demo's part of one core that must not be passed
 DEMO_CORE = 1 / 3
@@ -51,7 +52,7 @@ def usage(server: OwnServer, seconds: float) -> list[Usage]:
     for process, cpu_s in before.items():
         try:
             memory = process.memory_full_info().pss / 2**20
-            used.append(Usage(_name(process), (_cpu_s(process) - cpu_s) / took_s * 100, memory))
+            used.append(Usage(role_of(process), (_cpu_s(process) - cpu_s) / took_s * 100, memory))
         except psutil.NoSuchProcess:
             continue
     return used
@@ -60,14 +61,6 @@ def usage(server: OwnServer, seconds: float) -> list[Usage]:
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _name(process: psutil.Process) -> str:
-    words = process.cmdline()
-    if not words or "valkey" in words[0]:
-        return "valkey"
-    modules = [word.removeprefix("livecommerce.") for word in words if word.startswith("livecommerce.")]
-    return modules[0] if modules else "supervisor"
 
 
 def _write(report: Report, state: str, used: list[Usage]) -> None:

@@ -46,7 +46,7 @@ class Broadcast:
         self._on_media = on_media
         self._loop = asyncio.get_running_loop()
         assert transport.media.sock is not None
-        self._fan_out = FanOut(transport.media.sock, transport.send_buffer, self._loop, transport.delays)
+        self._fan_out = FanOut(transport.media.sock, self._loop, transport.delays)
         buffer = transport.send_buffer
         sound = _new_sound()
         self.sound = Audience(sound, self._fan_out, buffer, self._loop, ssrc=sound.ssrc)

@@ -12,14 +12,14 @@ import ctypes
 import errno
 import socket
 import time
+from array import array
 from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
-from struct import pack
+from itertools import repeat, starmap
 from typing import Any, Protocol
 
 from streams import batch as batches
-from streams.batch import HEADER_BYTES, MAX_SEGMENTS, WIDTH, Slot, ancillary
+from streams.batch import HEADER_BYTES, MAX_SEGMENTS, WIDTH, Outlet, Slot, ancillary
 from streams.delays import Delays
 from streams.packet import Packet, Rendering
 from streams.runs import split_runs
@@ -49,34 +49,28 @@ class Receiver(Protocol):
     name: bytes
     #: whether sends to this address may be segmented by the kernel; sticky for each viewer
     segmented: bool
+    #: what the fan-out keeps for the next run; :data:`streams.batch.NO_OUTLET` at first
+    outlet: Outlet
     packets_sent: int
     bytes_sent: int
     packets_dropped: int
 
 
 class PreparedRun:
-    """Plaintexts at their places, with room for the tags, and the pointers to encrypt them in each slot of a batch."""
+    """Plaintexts as a slot has them, and what the kernel is told of them."""
 
-    __slots__ = ("_batch", "_slots", "arrived_s", "count", "stride", "template", "template_bytes", "total")
+    __slots__ = ("arrived_s", "batch", "count", "sizes", "template", "total")
 
     def __init__(self, plaintexts: Sequence[bytes], tag_bytes: int, buffer: SendBuffer, arrived_s: float = 0.0) -> None:
         self.arrived_s = arrived_s
-        gap = bytes(tag_bytes)
         self.count = count = len(plaintexts)
-        self.stride = len(plaintexts[0]) + tag_bytes
-        # As a slot has it: the lengths, which libsrtp overwrites, then the packets.
-        self.template = pack(f"={count}i", *map(len, plaintexts)) + gap.join(plaintexts) + gap
-        self.template_bytes = len(self.template)
-        self.total = self.template_bytes - 4 * count
-        self._batch = buffer.batch
-        self._slots: list[Slot] = []
-
-    def slots(self, viewers: int) -> list[Slot]:
-        """The slots of a batch, as many as so many viewers need."""
-        slots = self._slots
-        while len(slots) < min(viewers, WIDTH):
-            slots.append(self._batch.slot(len(slots), self.count, self.stride, self.total))
-        return slots
+        stride, last = len(plaintexts[0]) + tag_bytes, len(plaintexts[-1]) + tag_bytes
+        self.batch = buffer.batch(stride)
+        self.template = self.batch.template(plaintexts)
+        #: bytes of each packet as sent: all but the last of one size
+        self.sizes = array("Q", repeat(stride, count))
+        self.sizes[-1] = last
+        self.total = stride * (count - 1) + last
 
 
 def prepare(packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: SendBuffer) -> list[PreparedRun]:
@@ -96,13 +90,11 @@ class FanOut:
     def __init__(
         self,
         sock: socket.socket,
-        buffer: SendBuffer,
         loop: asyncio.AbstractEventLoop,
         overall: Delays | None = None,
     ) -> None:
         self._overall = overall or Delays()
         self._socket = sock
-        self._buffer = buffer
         self._loop = loop
         self._waiting: deque[tuple[PreparedRun, Sequence[Receiver]]] = deque()
         #: how far the first waiting run has got
@@ -150,24 +142,27 @@ class FanOut:
 
     def send_to(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
         """Encrypt and send one run to each viewer. The hot path: every name is local (load_tests/relay_floor.py)."""
-        slots, names = run.slots(len(viewers)), self._buffer.batch.names
-        width = len(slots)
-        template, template_bytes, count = run.template, run.template_bytes, run.count
+        slots, names = run.batch.slots, run.batch.names
+        template, template_bytes, count = run.template, len(run.template), run.count
         filled: list[Receiver] = []
         for viewer in viewers:
             context = viewer.context
             if context is None:
                 continue
-            start, packets, lengths, name, view = slots[len(filled)]
-            memmove(start, template, template_bytes)
-            if any(map(protect, repeat(context), packets, lengths)):
+            slot = slots[len(filled)]
+            known, its, calls = viewer.outlet
+            if known is not slot or its is not context or len(calls) < count:
+                calls = slot.calls(context, count)
+                viewer.outlet = slot, context, calls
+            memmove(slot.start, template, template_bytes)
+            if any(starmap(protect, calls if len(calls) == count else calls[:count])):
                 viewer.packets_dropped += count
             elif count > 1 and not viewer.segmented:
-                self._send_singly(run, viewer, view)
+                self._send_singly(run, viewer, slot)
             else:
-                names[name] = viewer.name
+                names[slot.name] = viewer.name
                 filled.append(viewer)
-                if len(filled) == width:
+                if len(filled) == WIDTH:
                     self._post(run, filled)
                     filled = []
         if filled:
@@ -175,50 +170,53 @@ class FanOut:
 
     def _post(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
         """Send the slots that are filled: in one call, but for those the kernel refuses."""
-        send_many, slots = batches.sendmmsg, run.slots(len(viewers))
+        send_many, batch = batches.sendmmsg, run.batch
         if send_many is None:
-            for viewer, slot in zip(viewers, slots, strict=False):
-                self._send_alone(run, viewer, slot.view)
+            for viewer, slot in zip(viewers, batch.slots, strict=False):
+                self._send_alone(run, viewer, slot)
             return
-        batch, count, total = self._buffer.batch, run.count, run.total
-        batch.load(total, run.stride if count > 1 else 0)
-        descriptor, done, wanted = self._socket.fileno(), 0, len(viewers)
+        count, total = run.count, run.total
+        done, wanted = 0, len(viewers)
+        batch.load(run.sizes, wanted)
+        descriptor = self._socket.fileno()
         while done < wanted:
             sent = send_many(descriptor, batch.headers + HEADER_BYTES * done, wanted - done, socket.MSG_DONTWAIT)
             if sent > 0:
-                for viewer in viewers[done : done + sent]:
+                for viewer in viewers if sent == wanted else viewers[done : done + sent]:
                     viewer.packets_sent += count
                     viewer.bytes_sent += total
                 done += sent
             else:
                 # The kernel stops before a message that it refuses, and says why when asked to begin with it.
-                self._failed(run, viewers[done], slots[done].view, ctypes.get_errno())
+                self._failed(run, viewers[done], batch.slots[done], ctypes.get_errno())
                 done += 1
 
-    def _send_alone(self, run: PreparedRun, viewer: Receiver, view: memoryview) -> None:
+    def _send_alone(self, run: PreparedRun, viewer: Receiver, slot: Slot) -> None:
         """One run to one viewer by the socket module."""
         try:
-            self._socket.sendmsg([view], ancillary(run.stride) if run.count > 1 else (), 0, viewer.address)
+            self._socket.sendmsg(
+                slot.views(run.sizes), ancillary(run.sizes[0]) if run.count > 1 else (), 0, viewer.address
+            )
         except OSError as error:
-            self._failed(run, viewer, view, error.errno)
+            self._failed(run, viewer, slot, error.errno)
         else:
             self._sent(run, viewer)
 
-    def _send_singly(self, run: PreparedRun, viewer: Receiver, view: memoryview) -> None:
+    def _send_singly(self, run: PreparedRun, viewer: Receiver, slot: Slot) -> None:
         """One run to one viewer, packet by packet."""
         try:
-            for start in range(0, run.total, run.stride):
-                self._socket.sendto(view[start : start + run.stride], viewer.address)
+            for view in slot.views(run.sizes):
+                self._socket.sendto(view, viewer.address)
         except OSError:
             viewer.packets_dropped += run.count
         else:
             self._sent(run, viewer)
 
-    def _failed(self, run: PreparedRun, viewer: Receiver, view: memoryview, number: int | None) -> None:
+    def _failed(self, run: PreparedRun, viewer: Receiver, slot: Slot, number: int | None) -> None:
         """A full socket buffer drops and counts; a refused segmentation is remembered for this address alone."""
         if run.count > 1 and viewer.segmented and number in _NO_SEGMENTATION:
             viewer.segmented = False
-            self._send_singly(run, viewer, view)
+            self._send_singly(run, viewer, slot)
         else:
             viewer.packets_dropped += run.count
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pylibsrtp._binding import ffi, lib
 
-from streams.batch import Batch
+from streams.batch import LENGTH_BYTES, UNITS, Batch
 
 #: payload of one UDP datagram (and of one GSO send) at most
 MAX_SEND_BYTES = 65_000
@@ -50,7 +50,16 @@ class SendBuffer:
         self.memory = ffi.new("unsigned char[]", 1 << 16)
         self.lengths = ffi.new("int[]", 1)
         self.view = memoryview(ffi.buffer(self.memory))
-        self.batch = Batch()
+        self._batches: dict[int, Batch] = {}
+
+    def batch(self, size: int) -> Batch:
+        """The batch for packets of so many bytes, tag included; raises ValueError where none has room for them."""
+        unit = next((unit for unit in UNITS if size <= unit - LENGTH_BYTES), 0)
+        if not unit:
+            raise ValueError("the packet is larger than any that arrives")
+        if unit not in self._batches:
+            self._batches[unit] = Batch(unit)
+        return self._batches[unit]
 
     def encrypt(self, context: Any, plaintext: bytes) -> memoryview | None:
         """One RTP packet encrypted; valid until the next use of this buffer."""

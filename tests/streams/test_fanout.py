@@ -41,6 +41,7 @@ class Receiver:
         self._sender, self._receiver = session(Policy.SSRC_ANY_OUTBOUND), session(Policy.SSRC_ANY_INBOUND)
         self.context: Any = self._sender._srtp[0]
         self.segmented = True
+        self.outlet = batch.NO_OUTLET
         self.packets_sent = self.bytes_sent = self.packets_dropped = 0
 
     def received(self, count: int) -> list[bytes]:
@@ -131,7 +132,7 @@ def expected(packets: list[Packet]) -> list[bytes]:
 
 @pytest.mark.usefixtures("way")
 async def test_a_run_reaches_each_viewer_as_its_own_packets(sock: socket.socket, receivers: list[Receiver]) -> None:
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan = FanOut(sock, asyncio.get_running_loop())
     packets = frame(100, 1000, 1000, 400, 400, 900)  # three runs
     fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[: WIDTH + 3])
     for viewer in receivers[: WIDTH + 3]:
@@ -148,7 +149,7 @@ async def test_a_dual_stack_socket_reaches_both_families() -> None:
         old, new = Receiver(), Receiver(socket.AF_INET6)
         old.address = (f"::ffff:{old.address[0]}", old.address[1], 0, 0)
         old.name = batch.packed(old.address)
-        fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+        fan = FanOut(sock, asyncio.get_running_loop())
         packets = frame(100, 1000, 1000)
         fan.send(prepare(packets, RENDERING, 99, BUFFER), [old, new])
         for viewer in (old, new):
@@ -162,7 +163,7 @@ async def test_one_viewer_without_segmentation_gets_single_packets_and_the_other
     sock: socket.socket, receivers: list[Receiver], refusal: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Refusals(monkeypatch, sock)
-    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    fan = FanOut(kernel, asyncio.get_running_loop())  # type: ignore[arg-type]
     before, narrow, after = receivers[:3]
     kernel.refused[narrow.address] = refusal
     packets = frame(100, 1000, 1000, 400)
@@ -182,7 +183,7 @@ async def test_a_full_socket_drops_and_counts_and_keeps_segmentation(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Refusals(monkeypatch, sock)
-    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    fan = FanOut(kernel, asyncio.get_running_loop())  # type: ignore[arg-type]
     unlucky = receivers[1]
     kernel.refused[unlucky.address] = errno.EAGAIN
     packets = frame(100, 10, 10)
@@ -198,7 +199,7 @@ async def test_what_the_kernel_leaves_of_a_batch_is_sent_by_the_next_call(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Refusals(monkeypatch, sock)
-    fan = FanOut(kernel, BUFFER, asyncio.get_running_loop())  # type: ignore[arg-type]
+    fan = FanOut(kernel, asyncio.get_running_loop())  # type: ignore[arg-type]
     kernel.stops_after = 3
     packets = frame(100, 10, 10)
     fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers[:WIDTH])
@@ -211,7 +212,7 @@ async def test_what_the_kernel_leaves_of_a_batch_is_sent_by_the_next_call(
 async def test_a_packet_whose_number_is_too_old_for_the_viewer_s_window_is_not_encrypted_again(
     sock: socket.socket, receivers: list[Receiver]
 ) -> None:
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan = FanOut(sock, asyncio.get_running_loop())
     viewer, other = receivers[:2]
     newer, older = frame(2000, 10), frame(100, 10)
     fan.send(prepare(newer, RENDERING, 99, BUFFER), [viewer])
@@ -225,7 +226,7 @@ async def test_large_audiences_are_served_in_slices_in_order(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fanout, "SLICE_S", 0.0)  # every look at the clock ends a slice
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan = FanOut(sock, asyncio.get_running_loop())
     packets = [frame(100, 300, 300), frame(102, 200)]
     turns = 0
     for each in packets:
@@ -244,7 +245,7 @@ async def test_what_waited_too_long_is_dropped_but_never_the_newest(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fanout, "SLICE_S", 0.0)
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan = FanOut(sock, asyncio.get_running_loop())
     old, new = frame(100, 10), frame(101, 10)
     for packet in old + new:
         packet.arrived_s = time.monotonic() - 2 * fanout.MAX_WAIT_S
@@ -261,7 +262,7 @@ async def test_an_overloaded_worker_drops_the_oldest_runs_and_stays_bounded(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fanout, "SLICE_S", 0.0)
-    fan = FanOut(sock, BUFFER, asyncio.get_running_loop())
+    fan = FanOut(sock, asyncio.get_running_loop())
     for index in range(MAX_WAITING_RUNS + 20):
         fan.send(prepare(frame(100 + index, 10), RENDERING, 99, BUFFER), receivers)
     assert 0 < fan.runs_dropped <= 20

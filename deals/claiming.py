@@ -56,6 +56,7 @@ class Claiming:
 
     async def claim(self, wish: Wish) -> Order:
         """The accepted or replayed order; raises the refusal."""
+        check_deal(wish.stream_id, wish.deal_id)
         buyer, code = self._checked(wish)
         if not self._tickets.wants_none(wish.stream_id, wish.deal_id):
             await self._tickets.check(wish.stream_id, wish.deal_id, buyer.id, wish.key, wish.ticket)
@@ -68,6 +69,7 @@ class Claiming:
         """
         if not self._tickets.wants_none(wish.stream_id, wish.deal_id):
             return False
+        # Of that deal it is known what it wants: there is such a deal.
         buyer, code = self._checked(wish)
         self._lanes.begin(wish.stream_id, wish.deal_id, self._ready(wish, buyer, code), told)
         return True
@@ -78,7 +80,6 @@ class Claiming:
 
     def _checked(self, wish: Wish) -> tuple[Buyer, str]:
         """The buyer and the code, fit to be written."""
-        check_deal(wish.stream_id, wish.deal_id)
         if not _KEY.match(wish.key):
             raise KeyRequired("A claim needs an idempotency key of 1 to 128 printable ASCII characters.")
         if not 1 <= wish.units <= MOST_UNITS:

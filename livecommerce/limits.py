@@ -82,6 +82,35 @@ def _shown(value: Rate | int) -> str:
     return f"{value.per_second:g}/{value.burst}" if isinstance(value, Rate) else str(value)
 
 
+class Bucket:
+    """A token bucket: ``burst`` tokens at most, ``per_second`` more each second."""
+
+    __slots__ = ("_rate", "_then_s", "_tokens")
+
+    def __init__(self, rate: Rate, now_s: float) -> None:
+        self._rate = rate
+        self._tokens = float(rate.burst)
+        self._then_s = now_s
+
+    def take(self, now_s: float) -> int | None:
+        """Take one token at ``now_s`` (monotonic seconds); returns ``None``, or in how many ms to come back."""
+        rate = self._rate
+        tokens = self._tokens + (now_s - self._then_s) * rate.per_second
+        if tokens > rate.burst:
+            tokens = float(rate.burst)
+        self._then_s = now_s
+        if tokens >= 1:
+            self._tokens = tokens - 1
+            return None
+        self._tokens = tokens
+        return math.ceil((1 - tokens) / rate.per_second * 1000)
+
+    def wait_ms(self, now_s: float) -> int | None:
+        """In how many ms there is a token to take; ``None``: now."""
+        missing = 1 - self._tokens - (now_s - self._then_s) * self._rate.per_second
+        return math.ceil(missing / self._rate.per_second * 1000) if missing > 0 else None
+
+
 class RateLimiter:
     """Token buckets by key, at most ``capacity`` of them.
 
@@ -92,7 +121,7 @@ class RateLimiter:
     def __init__(self, rate: Rate, *, capacity: int = 100_000) -> None:
         self._rate = rate
         self._capacity = capacity
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         #: how many requests were refused, for metrics and tests
         self.refused = 0
 
@@ -101,22 +130,22 @@ class RateLimiter:
 
     def wait_ms(self, key: str, now_s: float) -> int | None:
         """In how many ms there is a token to take; ``None``: now."""
-        tokens, then_s = self._buckets.get(key, (float(self._rate.burst), now_s))
-        missing = 1 - tokens - (now_s - then_s) * self._rate.per_second
-        return math.ceil(missing / self._rate.per_second * 1000) if missing > 0 else None
+        bucket = self._buckets.get(key)
+        return None if bucket is None else bucket.wait_ms(now_s)
 
     def take(self, key: str, now_s: float) -> int | None:
         """Take one token at ``now_s`` (monotonic seconds); returns ``None``, or in how many ms to come back."""
-        tokens, then_s = self._buckets.pop(key, (float(self._rate.burst), now_s))
-        tokens = min(self._rate.burst, tokens + (now_s - then_s) * self._rate.per_second)
-        allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now_s)
-        if len(self._buckets) > self._capacity:
-            self._buckets.popitem(last=False)
-        if allowed:
-            return None
-        self.refused += 1
-        return math.ceil((1 - tokens) / self._rate.per_second * 1000)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(self._rate, now_s)
+            if len(self._buckets) > self._capacity:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+        wait_ms = bucket.take(now_s)
+        if wait_ms is not None:
+            self.refused += 1
+        return wait_ms
 
 
 class ClaimPace:

@@ -23,7 +23,7 @@ from livecommerce.doors import DOORS
 from livecommerce.frames import CODECS, JSON, Undecodable, pong
 from livecommerce.http.access import client_address
 from livecommerce.hub import Arrival
-from livecommerce.limits import Rate, RateLimiter, bucket_of, is_loopback
+from livecommerce.limits import Bucket, Rate, bucket_of, is_loopback
 from livecommerce.member import Member
 from livecommerce.problems import Problem
 from livecommerce.schema.command import Command
@@ -106,7 +106,8 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._member: Member | None = None
         self._visit: Visit | None = None
-        self._rate, self._strikes = RateLimiter(self._context.settings.limit.commands), RateLimiter(STRIKES)
+        now_s = self._loop.time()
+        self._rate, self._strikes = Bucket(self._context.settings.limit.commands, now_s), Bucket(STRIKES, now_s)
         self._at_work = AtWork(self._reply)
         self._closing: asyncio.Task[None] | None = None
 
@@ -155,7 +156,7 @@ class Connection:
             if self._member is not None:
                 self._member.last_heard_s = self._loop.time()
             if frame.type is WSMsgType.PING:
-                if self._rate.take("", self._loop.time()) is None:
+                if self._rate.take(self._loop.time()) is None:
                     self._write(pong(frame.data))
             elif frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data: str | bytes = frame.data
@@ -217,9 +218,9 @@ class Connection:
             if (message := self._decoded(data)) is None:
                 return False
         try:
-            wait_ms = self._rate.take("", self._loop.time())
+            wait_ms = self._rate.take(self._loop.time())
             if wait_ms is not None:
-                if self._strikes.take("", self._loop.time()) is not None:
+                if self._strikes.take(self._loop.time()) is not None:
                     self._close(CloseCode.PROTOCOL_ERROR)
                     return False
                 raise Problem("rate_limited", "Too many commands on this connection.", retry_after_ms=wait_ms)

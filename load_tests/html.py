@@ -63,8 +63,15 @@ def _head(report: Report) -> str:
         pill += '<span class="pill bad">interrupted: the figures are those of the part that ran</span>'
     seconds = report.timeline[-1]["t_s"] if report.timeline else 0
     when = f"{report.started_at.replace('T', ' ').replace('+00:00', ' UTC')} · {seconds:.0f} s"
+    sizes = [f"{value:,} {name}" for name, value in report.settings.items() if _is_size(name, value)]
+    asked = f'<p class="asked">{escape(" · ".join(sizes))}</p>' if sizes else ""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in [report.shared, *report.notes])
-    return f'<header><h1>{escape(report.command)}</h1>{pill}</header><p class="dim">{escape(when)}</p>{notes}'
+    return f'<header><h1>{escape(report.command)}</h1>{pill}</header><p class="dim">{escape(when)}</p>{asked}{notes}'
+
+
+def _is_size(name: str, value: Any) -> bool:
+    """Whether a setting is how many of something there were."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 1 and name != "seed"
 
 
 def _tiles(report: Report) -> str:

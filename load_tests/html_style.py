@@ -24,7 +24,8 @@ p { margin: 6px 0 } .dim, .note { color: var(--dim) } .note { font-size: 13.5px 
 .pill.good { background: var(--goodbg) } .pill.bad { background: var(--badbg) }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px }
 .tiles, .plots, .two { display: grid; gap: 12px }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); margin: 18px 0 }
+.asked { font-weight: 600; margin-top: 10px }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); margin: 18px 0 }
 .plots, .two { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)) }
 .tile b { display: block; font-size: 25px; line-height: 1.25; letter-spacing: -.02em;
   font-variant-numeric: tabular-nums }

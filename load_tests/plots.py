@@ -9,6 +9,8 @@ from load_tests.report import Curve, Report
 from load_tests.svg import Line, Plot
 
 Row = dict[str, Any]
+#: a curve that never comes above this share of the highest looks like none
+_FLAT = 0.03
 #: fewer samples say nothing over time
 _FEWEST = 3
 
@@ -27,7 +29,7 @@ def plots_of(report: Report) -> list[Plot]:
     if len(report.timeline) < _FEWEST:
         return plots
     made = [
-        _sampled(report, "Rates", "a second", lambda row: {n: r for n, r in row["rates"].items() if not _is_loss(n)}),
+        *_rates(report),
         _losses(report),
         *_latencies(report),
         *_gauges(report),
@@ -46,6 +48,19 @@ def _zoom(lines: Iterable[Line]) -> tuple[float, float] | None:
 def _sampled(report: Report, title: str, unit: str, read: Callable[[Row], dict[str, float]]) -> Plot:
     """What was sampled each second; names that were never above 0 are left out."""
     return _over(report, title, unit, _lines(report.timeline, read))
+
+
+def _rates(report: Report) -> list[Plot]:
+    """Those that would lie flat under the largest have a plot of their own."""
+    lines = _lines(report.timeline, lambda row: {n: r for n, r in row["rates"].items() if not _is_loss(n)})
+    most = {line.name: max(y for _, y in line.points) for line in lines}
+    visible = max(most.values(), default=0.0) * _FLAT
+    groups = (
+        [line for line in lines if most[line.name] >= visible],
+        [line for line in lines if most[line.name] < visible],
+    )
+    titles = ("Rates", "Rates, the smaller ones")
+    return [_over(report, title, "a second", group) for title, group in zip(titles, groups, strict=True)]
 
 
 def _is_loss(name: str) -> bool:

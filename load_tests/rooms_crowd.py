@@ -258,7 +258,7 @@ class Crowd:
         tally.joins += 1
         tally.recovered += ok["recovered"]
         tally.join_s = time.monotonic() - self._joining_since
-        del self._connecting[viewer]
+        self.meter.timed("join: from connect to in the room", self._connecting.pop(viewer))
         unsent, viewer.asked = viewer.asked, {}
         for errand in unsent.values():
             self.ask(viewer, errand)

@@ -17,7 +17,7 @@ import aiohttp
 
 from livecommerce.client import ServerError, Unreachable
 from load_tests import show_books, show_figures, stage_checks
-from load_tests.history import ACCEPTED, Final, History, Window
+from load_tests.history import Final, History, Window
 from load_tests.processes import Generators
 from load_tests.rooms_generator import Crowds, end
 from load_tests.rooms_people import Deeds
@@ -63,6 +63,8 @@ class Show:
         self._purchases = purchases(plan, run.random)
         self._window = Window()
         self._backlog = backlog_drops()
+        #: when it changed, and to how many: the plot
+        self._left: list[tuple[float, float]] = []
         #: the samples of all sales
         self._stock: StockWatch | None = None
 
@@ -171,6 +173,8 @@ class Show:
 
     def _sampled(self, deal: dict[str, Any]) -> None:
         self.run.meter.gauge("stock left", deal["left"])
+        if not self._left or self._left[-1][1] != deal["left"]:
+            self._left.append((self.run.elapsed_s, deal["left"]))
 
     async def _until_sold_out(self, stock: StockWatch, opened_s: float) -> None:
         while await self.run.sleep(0.05):
@@ -226,7 +230,8 @@ class Show:
             inside=inside,
             afterwards=await self._leave(),
         )
-        self._figures(evidence)
+        show_figures.write(self.run, evidence)
+        self.run.curve("stock left", "units", self._left)
         return evidence
 
     # reading back
@@ -270,17 +275,6 @@ class Show:
         """All leave the room; how many are counted once nobody is there."""
         self.room.drop()
         return await show_books.viewers(self.host, self.stream_id, 0)
-
-    def _figures(self, evidence: Evidence) -> None:
-        run, deeds, seen = self.run, evidence.deeds, evidence.watched
-        run.figure("messages said", len(deeds.said), "", "", f"each to {self.plan.chat:,} viewers")
-        accepted = sum(o.outcome == ACCEPTED and o.verb == "claim" for o in deeds.operations)
-        run.figure("orders", accepted, "", "", f"of {self.plan.buyers:,} buyers; {len(deeds.paid):,} paid")
-        if seen.packets:
-            show_figures.media(run, seen)
-        if deeds.again or deeds.refused:
-            rows = [(what, float(n)) for what, n in (deeds.again + deeds.refused).most_common()]
-            run.table("Refusals", ("what", "times"), rows, "Temporary ones were asked again with the same key.")
 
 
 async def scenario(run: Run, plan: ShowPlan) -> None:

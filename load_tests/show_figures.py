@@ -1,9 +1,11 @@
-"""The figures of a show's picture."""
+"""The figures of a show."""
 
 from __future__ import annotations
 
+from load_tests.history import ACCEPTED
 from load_tests.report import percentile
 from load_tests.run import Run
+from load_tests.show_checks import Evidence
 from load_tests.show_watched import Watched
 
 
@@ -16,7 +18,7 @@ def joins(run: Run, seen: Watched) -> None:
 def media(run: Run, seen: Watched) -> None:
     """How the picture came, and what the load itself has to do with what did not."""
     sent, missed = seen.packets + seen.lost, seen.lost + seen.repaired
-    checked = f"{seen.verified:,} authenticated, of all the header read" if seen.verified < seen.packets else ""
+    checked = f"{seen.verified:,} with sound authenticated, of all the header read" if seen.verified < seen.packets else ""
     run.figure("packets of the picture received", seen.packets, "", "", checked)
     run.figure("packets that came only when asked for again", 100 * missed / sent, "%", "lower", f"{missed:,}")
     if seen.gaps_ms:
@@ -30,3 +32,16 @@ def media(run: Run, seen: Watched) -> None:
             "server had sent. These are not counted against the server; give the load more --generators or fewer "
             "viewers and believe no delay of this run."
         )
+
+
+def write(run: Run, evidence: Evidence) -> None:
+    """What the crowd did, how the picture came to it, and what was asked again."""
+    deeds, plan = evidence.deeds, evidence.plan
+    run.figure("messages said", len(deeds.said), "", "", f"each to {plan.chat:,} viewers")
+    accepted = sum(o.outcome == ACCEPTED and o.verb == "claim" for o in deeds.operations)
+    run.figure("orders", accepted, "", "", f"of {plan.buyers:,} buyers; {len(deeds.paid):,} paid")
+    if evidence.watched.packets:
+        media(run, evidence.watched)
+    if deeds.again or deeds.refused:
+        rows = [(what, float(n)) for what, n in (deeds.again + deeds.refused).most_common()]
+        run.table("Refusals", ("what", "times"), rows, "Temporary ones were asked again with the same key.")

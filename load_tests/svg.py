@@ -87,9 +87,11 @@ def draw(plot: Plot) -> str:
 
 
 def _phases(plot: Plot, scale: _Scale) -> list[str]:
-    parts = []
-    for number, (name, from_s, to_s) in enumerate(plot.phases):
-        left, right = scale.x(from_s), scale.x(to_s)
+    parts, begun = [], sorted(plot.phases, key=lambda phase: phase[1])
+    for number, (name, from_s, to_s) in enumerate(begun):
+        # One within another ends it here: names must not stand upon each other.
+        next_s = begun[number + 1][1] if number + 1 < len(begun) else to_s
+        left, right = scale.x(from_s), scale.x(min(to_s, next_s))
         if right - left < 1:
             continue
         parts.append(

@@ -113,6 +113,28 @@ def test_every_kind_of_measurement_has_its_plot() -> None:
     assert titles == ["units left", "Rates", "Latency: claim", "Viewers", "CPU by process", "Memory by process"]
 
 
+def test_a_small_rate_is_not_a_flat_line_under_a_large_one_and_no_loss_is_a_line_at_zero() -> None:
+    run = Run("show", {}, Options(), Target("http://x", "s" * 32))
+    for second in range(1, 5):
+        for name, by in (("deliveries", 10_000), ("commands", 5), ("packets repaired", 0)):
+            run.meter.count(name, by)
+        run.timeline.add("", run.meter.take())
+        run.timeline.tick(run.began_s + second, "live")
+    run.report.timeline = run.timeline.rows
+    drawn = {plot.title: [line.name for line in plot.lines] for plot in plots_of(run.report)}
+    assert drawn == {
+        "Rates": ["deliveries"],
+        "Rates, the smaller ones": ["commands"],
+        "Packet loss": ["packets repaired"],
+    }
+
+
+def test_a_phase_within_another_does_not_write_over_its_name() -> None:
+    phases = [("pay", 4.0, 9.0), ("the deal opens", 3.0, 9.5)]
+    drawn = ET.fromstring(draw(Plot("p", "ms", [Line("one", [(0.0, 1.0), (10.0, 2.0)])], phases)))
+    assert [text.text for text in drawn.iter("text") if text.get("class") == "name"] == ["pay"]
+
+
 def test_several_runs_are_shown_beside_each_other() -> None:
     report = a_run().report
     report.runs = [{"accepted": 90.0}, {"accepted": 110.0, "more": 1.0}]

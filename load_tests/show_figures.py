@@ -18,7 +18,7 @@ def joins(run: Run, seen: Watched) -> None:
 def media(run: Run, seen: Watched) -> None:
     """How the picture came, and what the load itself has to do with what did not."""
     sent, missed = seen.packets + seen.lost, seen.lost + seen.repaired
-    checked = f"{seen.verified:,} with sound authenticated, of all the header read" if seen.verified < seen.packets else ""
+    checked = f"{seen.verified:,} authenticated, sound included; of the rest the header" if seen.verified else ""
     run.figure("packets of the picture received", seen.packets, "", "", checked)
     run.figure("packets that came only when asked for again", 100 * missed / sent, "%", "lower", f"{missed:,}")
     if seen.gaps_ms:

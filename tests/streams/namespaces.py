@@ -125,6 +125,8 @@ def two_machines() -> Iterator[tuple[Machine, Machine]]:
             # One packet a segment, as on a wire: else a whole frame would be lost, or pass, at once.
             _run(*words, "link", "set", machine.device, "up", "gso_max_segs", "1")
             _run(*words, "link", "set", "lo", "up")
+            assert machine.other is not None
+            _run(*words, "route", "add", "default", "via", machine.other.address)
         yield one, two
     finally:
         for machine in made:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 HISTORY = 50
 #: how long opening a room may take
 OPEN_TIMEOUT_S = 5.0
+#: how long Valkey may take to say how far the rooms are, before viewers are told that it is away
+CHECK_TIMEOUT_S = 2.0
 #: how long an empty room stays open, so that a reload or a reconnect storm finds its ring
 LINGER_S = 30.0
 #: how often rooms and viewers are looked after
@@ -251,7 +253,7 @@ class Hub:
 
     async def _check(self, rooms: Sequence[Room]) -> None:
         before = [room.position for room in rooms]
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             pipeline = self._redis.pipeline(transaction=False)
             for room in rooms:
                 pipeline.hmget(keys.room(room.stream_id), "epoch", "offset")

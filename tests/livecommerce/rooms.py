@@ -195,12 +195,17 @@ class RoomWorker:
 
 @contextlib.asynccontextmanager
 async def room_worker(
-    valkey_url: str, *, linger_s: float = 30.0, follows_replication: bool = False, **settings: Any
+    valkey_url: str,
+    *,
+    linger_s: float = 30.0,
+    follows_replication: bool = False,
+    command_s: float = redis_client.COMMAND_S,
+    **settings: Any,
 ) -> AsyncIterator[RoomWorker]:
-    """Run one worker with its own connections to Valkey; several on one Valkey are a group."""
+    """Run one worker with its own connections to Valkey (which may take ``command_s``); several are a group."""
     worker_id, port = new_id("w"), unused_port()
-    redis = redis_client.make(valkey_url)
-    run_script, clock = ScriptRunner(redis), ValkeyClock(redis)
+    redis = redis_client.make(valkey_url, command_s=command_s)
+    run_script, clock = ScriptRunner(redis, timeout_s=command_s), ValkeyClock(redis)
     hub = Hub(redis, run_script, linger_s=linger_s, follows_replication=follows_replication)
     deals = DealService(
         redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id

@@ -26,6 +26,7 @@ from livecommerce.close_codes import CloseCode
 from livecommerce.composition import compose
 from livecommerce.http.app import build_app
 from livecommerce.http.health import drain
+from livecommerce.http.patience import KEEPALIVE_S, PublicSite
 from livecommerce.ids import new_id
 from livecommerce.logs import configure_logging
 from livecommerce.worker_spec import WorkerSpec
@@ -76,16 +77,17 @@ async def serve(spec: WorkerSpec) -> None:
         stack.callback(private.close)
         context = await compose(stack, spec, worker_id=new_id("w", 8), address=_address(spec, private))
         # Handlers that outlast DRAIN_S are cancelled.
-        runner = web.AppRunner(build_app(context), access_log=None, shutdown_timeout=DRAIN_S)
+        runner = web.AppRunner(
+            build_app(context), access_log=None, shutdown_timeout=DRAIN_S, keepalive_timeout=KEEPALIVE_S
+        )
         await runner.setup()
         stack.push_async_callback(_take_down, runner, context)
         await web.SockSite(runner, private, backlog=BACKLOG).start()
-        public = web.TCPSite(
+        public = PublicSite(
             runner,
             addresses.bind_host(spec.settings.host),
             spec.settings.port,
             ssl_context=tls.context(spec.settings),
-            reuse_port=True,
             backlog=BACKLOG,
         )
         await public.start()

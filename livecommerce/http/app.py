@@ -30,6 +30,7 @@ from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
 from livecommerce.http.middlewares import dress, edge
+from livecommerce.http.patience import PATIENCE, Patience
 from livecommerce.http.proxy import PROXY, WorkerProxy
 from livecommerce.limits import RateLimiter, TrustedProxies
 from livecommerce.posters import Posters
@@ -89,6 +90,7 @@ def build_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     app[GATE] = Gate.of(context.settings.limit, TrustedProxies(context.settings.trusted_proxy), hops)
     app[DOORS] = Doors.of(context.settings)
+    app[PATIENCE] = Patience()
     app[PROXY] = WorkerProxy(hops)
     app[ENDER] = StreamEnder(context, app[PROXY])
     app[BANS] = BanWatch(context.chat, context.streams, context.hub, context.relay, now_ms=context.clock.now_ms)

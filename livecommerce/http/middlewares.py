@@ -15,37 +15,23 @@ from livecommerce.http.answers import problem_answer, problem_of
 from livecommerce.http.endpoints import SDP, Handler
 from livecommerce.http.hops import HOP
 from livecommerce.http.metrics import observe
+from livecommerce.http.patience import PATIENCE
+from livecommerce.http.quick import ALWAYS, REQUEST_ID
 from livecommerce.ids import new_id
 from livecommerce.problems import Problem
 
 log = logging.getLogger(__name__)
 
-#: tokens travel in a header, never in cookies, so any origin may ask
-_CORS: dict[str, str] = {
-    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
-    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
-        "Location, ETag, Link, Accept-Post, Retry-After, X-Request-Id, Access-Control-Allow-Methods"
-    ),
-    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-}
 _PREFLIGHT: dict[str, str] = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: (
         "Content-Type, Authorization, If-Match, ETag, Idempotency-Key, Last-Event-ID, Accept"
     ),
     hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
 }
-_SECURITY: dict[str, str] = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    # what is not a page never runs or embeds anything
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-_ALWAYS: CIMultiDict[str] = CIMultiDict(_CORS | _SECURITY | {"Server": "livecommerce"})
+_ALWAYS: CIMultiDict[str] = CIMultiDict(ALWAYS)
 #: paths whose frequent requests without a token belong to the operator, not to a client; webhooks limit themselves
 _UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/webhooks/payments"})
 
-_REQUEST_ID = web.RequestKey("request_id", str)
 _PREPARED = web.RequestKey("prepared", web.StreamResponse)
 
 
@@ -55,8 +41,9 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     One middleware and not three: each is a coroutine more for every request (8 µs).
     """
-    request[_REQUEST_ID] = new_id("r")
+    request[REQUEST_ID] = new_id("r")
     request[HOP] = None
+    request.app[PATIENCE].heard(request.protocol)
     started_s = time.perf_counter()
     try:
         _admit(request)
@@ -77,11 +64,11 @@ def _answer_to(error: Exception, request: web.Request) -> web.StreamResponse:
     problem = problem_of(error)
     gone = isinstance(error, ConnectionResetError)
     if problem is None and not gone:
-        log.error("%s %s failed (%s)", request.method, request.path, request[_REQUEST_ID], exc_info=error)
+        log.error("%s %s failed (%s)", request.method, request.path, request[REQUEST_ID], exc_info=error)
     if prepared is not None:
         return prepared  # a WebSocket or a stream that had begun: there is no second answer
     if problem is None:
-        problem = Problem("internal", f"Unexpected trouble; quote {request[_REQUEST_ID]} when you report it.")
+        problem = Problem("internal", f"Unexpected trouble; quote {request[REQUEST_ID]} when you report it.")
     answer = problem_answer(problem)
     if isinstance(error, web.HTTPMethodNotAllowed):
         answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
@@ -113,4 +100,4 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
     headers.update(_ALWAYS)
     if own_policy is not None:
         headers[hdrs.CONTENT_SECURITY_POLICY] = own_policy
-    headers["X-Request-Id"] = request.get(_REQUEST_ID, "")
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "")

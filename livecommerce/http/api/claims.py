@@ -12,7 +12,7 @@ from deals.ticket import Ticket
 from livecommerce.auth import Grant
 from livecommerce.context import CONTEXT
 from livecommerce.http.access import authenticate, limited_address, refuse_banned, require
-from livecommerce.http.answers import Processing, json_answer
+from livecommerce.http.answers import Processing, json_answer, quick_json_answer
 from livecommerce.http.bodies import idempotency_key, path_id, read_json
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.problems import Problem
@@ -28,7 +28,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ticket: ClaimTicket | None = None
 
 
-async def claim(request: web.Request) -> web.Response:
+async def claim(request: web.Request) -> web.StreamResponse:
     """``POST …/deals/{deal_id}/claims``. A hot path: the checks that cost a question to Valkey are few."""
     deals = request.app[CONTEXT].deals
     identity = authenticate(request)
@@ -53,8 +53,8 @@ async def claim(request: web.Request) -> web.Response:
             address=limited_address(request),
         )
     except OutcomeUnknown:
-        return json_answer(Processing(), 202, headers={"Retry-After": "1", "Cache-Control": "no-store"})
-    return json_answer(order, 201, headers={"Location": f"/api/v1/orders/{order.id}"})
+        return quick_json_answer(Processing(), 202, {"Retry-After": "1", "Cache-Control": "no-store"})
+    return quick_json_answer(order, 201, {"Location": f"/api/v1/orders/{order.id}"})
 
 
 async def ticket(request: web.Request) -> web.Response:

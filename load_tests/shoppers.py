@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from load_tests.history import Recorder
 from load_tests.processes import Generator
 from load_tests.rooms_people import AGAIN_S, Deeds, Purchase
 
+#: an idle connection is kept so long, as browsers do
+KEEP_S = 60.0
 #: an answer that takes longer is asked for again, under the same key
 REQUEST_TIMEOUT_S = 10.0
 
@@ -37,6 +40,17 @@ class _Shop:
     http: aiohttp.ClientSession
     deeds: Deeds = field(default_factory=Deeds)
     recorder: Recorder = field(default_factory=Recorder)
+
+    async def enter(self) -> None:
+        """Open the connections: the crowd is on the page before the deal opens."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(self.basket.connections, len(self.basket.purchases))):
+                tasks.create_task(self._look())
+
+    async def _look(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), self.http.get(f"{self.basket.url}/healthz") as answer:
+                await answer.read()
 
     async def buy(self, purchase: Purchase, token: str, deal_id: str, from_s: float) -> None:
         """Claim when it is due, then pay or give back."""
@@ -105,7 +119,7 @@ class _Shop:
 
 async def shoppers(generator: Generator, basket: Basket) -> None:
     """A process of buyers: waits for the deal, buys, and answers with what it was told."""
-    connector = aiohttp.TCPConnector(limit=basket.connections)
+    connector = aiohttp.TCPConnector(limit=basket.connections, keepalive_timeout=KEEP_S)
     async with aiohttp.ClientSession(connector=connector) as http:
         shop = _Shop(basket, generator, http)
         tasks: list[asyncio.Task[None]] = []
@@ -117,6 +131,9 @@ async def shoppers(generator: Generator, basket: Basket) -> None:
                         asyncio.create_task(shop.buy(purchase, token, *message[1:]), name=purchase.key)
                         for purchase, token in zip(basket.purchases, basket.tokens, strict=True)
                     ]
+                elif message[0] == "enter":
+                    await shop.enter()
+                    generator.answer(True)
                 elif message[0] == "busy":
                     generator.answer(sum(not task.done() for task in tasks))
                 else:

@@ -148,6 +148,7 @@ class Show:
 
     async def sell(self) -> None:
         """The deal opens, the rush comes, and the winners pay."""
+        await self._shoppers.ask(("enter",))
         invoked_s = time.monotonic()
         with self.run.phase("deal opens"):
             await persist(self._open)

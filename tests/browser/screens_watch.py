@@ -141,6 +141,8 @@ async def take_home(browser: Browser, api: Api, take: Take, name: str) -> None:
         page = await (await window(browser, dimensions)).new_page()
         await page.goto(api.url)
         await page.locator("[data-testid=home-stream], [data-testid=home-empty]:not([hidden])").first.wait_for()
+        for card in await page.locator("[data-testid=home-stream][data-state=live]").all():
+            await card.get_by_test_id("home-poster").wait_for()
         await asyncio.sleep(1.5)
         await take(page, f"home-{size}{name}")
         await page.context.close()

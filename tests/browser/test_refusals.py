@@ -91,6 +91,7 @@ async def test_one_each_means_one(
     await viewer.get_by_test_id("order-pay").dblclick()
     await expect(viewer.get_by_test_id("order-receipt")).to_contain_text("€5.00")
 
+    await viewer.get_by_test_id("receipt-done").click()
     await buy_button(viewer, "Buy another").click()
     await told(viewer.get_by_test_id("refusal"), "limit_reached", "as many as one buyer may have")
     me = await who_is(viewer)

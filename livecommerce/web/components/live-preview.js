@@ -24,6 +24,7 @@ class LivePreview extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     this.video = h("video", { testid: "preview", autoplay: true, playsInline: true, muted: true, aria: { label: t("studio.preview") } });
+    this.video.addEventListener("resize", () => (this.dataset.shape = this.video.videoHeight > this.video.videoWidth ? "tall" : "wide"));
     this.start = this.#button("camera-start", "camera", "studio.camera-on", () => this.capture());
     this.hint = h("div", { class: "preview-hint" }, h("p", {}, t("studio.camera-off")), this.start);
     this.dark = h("p", { class: "preview-dark", testid: "picture-off" }, icon("camera-off"), h("span", {}, t("studio.picture-off")));

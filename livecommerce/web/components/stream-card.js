@@ -55,7 +55,8 @@ class StreamCard extends HTMLElement {
     show(this.poster, false);
     this.heading = h("h3", {});
     this.host = h("p", { class: "card-host" });
-    this.link = h("a", { class: "card" }, this.cover, h("div", { class: "card-words" }, this.heading, this.host));
+    this.enter = h("span", { class: "button primary card-enter" }, t("home.watch"));
+    this.link = h("a", { class: "card" }, this.cover, h("div", { class: "card-words" }, this.heading, this.host, this.enter));
     this.replaceChildren(this.link);
     this.#drawGoods([], []);
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from streams.fanout import FanOut, prepare
+from streams.fanout import Drafts, FanOut, prepare
 from streams.keyframes import KeyframeCache
 from streams.packet import Packet, Rendering
 from streams.srtp import SendBuffer
@@ -93,10 +93,12 @@ class Audience:
                     self.newest = packet
                 if self.track.kind == "video":
                     self.cache.add(packet, now_s, keep=bool(self._replays))
+            drafts: Drafts | None = {} if len(self._groups) > 1 else None
             for rendering, viewers in self._groups.items():
                 mine = part if rendering.shift is None else rendering.shift.mine(part)
                 if mine:
-                    self._fan_out.send(prepare(mine, rendering, self._ssrc, self._buffer), viewers)
+                    shared = drafts if len(mine) == len(part) else None
+                    self._fan_out.send(prepare(mine, rendering, self._ssrc, self._buffer, shared), viewers)
 
     def _welcome(self, first: Packet) -> None:
         """A keyframe is about to be sent: those who waited for it are viewers from now on."""

@@ -61,6 +61,8 @@ class Broadcast:
         self._media_s = 0.0
         self._ticks = 0
         self._joined = 0
+        #: who gets a report in which tick of a second
+        self._turns: list[dict[Viewer, None]] = [{} for _ in range(REPORT_TICKS)]
 
     @property
     def playing(self) -> dict[str, Codec]:
@@ -145,7 +147,8 @@ class Broadcast:
     def add(self, viewer: Viewer) -> None:
         """Count a viewer; it joins when it is connected."""
         self._joined += 1
-        self.viewers[viewer] = self._joined % REPORT_TICKS
+        turn = self.viewers[viewer] = self._joined % REPORT_TICKS
+        self._turns[turn][viewer] = None
 
     def joined(self, viewer: Viewer) -> None:
         """A viewer is connected: media from now on."""
@@ -165,7 +168,9 @@ class Broadcast:
 
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer."""
-        if self.viewers.pop(viewer, None) is not None:
+        turn = self.viewers.pop(viewer, None)
+        if turn is not None:
+            del self._turns[turn][viewer]
             viewer.add_to(self.counters)
             self.sound.leave(viewer)
             self.picture.leave(viewer)
@@ -187,10 +192,9 @@ class Broadcast:
         phase = self._ticks % REPORT_TICKS
         if not phase:
             self.picture.measure(now_s)
-        reports = self._reports(time.time(), now_s)
-        for viewer, turn in self.viewers.items() if reports else ():
-            if turn == phase:
-                self._report_to(viewer, reports)
+        reports = self._reports(time.time(), now_s) if self._turns[phase] else {}
+        for viewer in self._turns[phase] if reports else ():
+            self._report_to(viewer, reports)
 
     def _reports(self, unix_s: float, now_s: float) -> dict[str, bytes]:
         """A sender report for each track, the same one for all viewers."""

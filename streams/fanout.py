@@ -15,7 +15,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from itertools import repeat, starmap
+from itertools import islice, repeat, starmap
 from typing import Any, Protocol
 
 from streams import batch as batches
@@ -72,16 +72,37 @@ class PreparedRun:
         self.sizes[-1] = last
         self.total = stride * (count - 1) + last
 
+    def with_heads(self, heads: Sequence[bytes]) -> PreparedRun:
+        """The same run for viewers to whom its packets begin otherwise."""
+        other = PreparedRun.__new__(PreparedRun)
+        other.arrived_s, other.batch, other.count = self.arrived_s, self.batch, self.count
+        other.sizes, other.total = self.sizes, self.total
+        other.template = self.batch.changed(self.template, heads)
+        return other
 
-def prepare(packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: SendBuffer) -> list[PreparedRun]:
-    """The packets as runs of one rendering."""
+
+#: runs of the same packets, by the shape of the renderings they serve
+Drafts = dict[Rendering, list[PreparedRun]]
+
+
+def prepare(
+    packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: SendBuffer, drafts: Drafts | None = None
+) -> list[PreparedRun]:
+    """The packets as runs of one rendering; only their heads where ``drafts`` has the same packets in its shape."""
+    draft = drafts.get(rendering.shape) if drafts else None
+    if draft is not None:
+        heads = iter([rendering.head(packet, ssrc) for packet in packets])
+        return [run.with_heads(list(islice(heads, run.count))) for run in draft]
     plaintexts = [rendering.plaintext(packet, ssrc) for packet in packets]
     sizes = [len(each) for each in plaintexts]
     tag = rendering.tag_bytes
     ranges = split_runs(sizes, tag_bytes=tag, max_segments=MAX_SEGMENTS, max_bytes=MAX_SEND_BYTES)
-    return [
+    runs = [
         PreparedRun(plaintexts[each.start : each.stop], tag, buffer, packets[each.start].arrived_s) for each in ranges
     ]
+    if drafts is not None:
+        drafts[rendering.shape] = runs
+    return runs
 
 
 class FanOut:

@@ -80,11 +80,12 @@ class Shift(NamedTuple):
         """Without latecomers from before the change."""
         return [each for each in packets if each.sequence >= self.first]
 
-    def payload(self, packet: Packet) -> bytes:
-        """The packet's payload with its VP8 counters continued; of the same size."""
+    def payload(self, packet: Packet, size: int | None = None) -> bytes:
+        """The packet's payload, or its first bytes, with its VP8 counters continued; of the same size."""
+        payload = packet.payload[:size]
         if not (self.picture or self.base) or packet.descriptor is None:
-            return packet.payload
-        return vp8.shifted(packet.payload, packet.descriptor, self.picture, self.base)
+            return payload
+        return vp8.shifted(payload, packet.descriptor, self.picture, self.base)
 
 
 class Rendering(NamedTuple):
@@ -111,6 +112,18 @@ class Rendering(NamedTuple):
         payload = packet.payload if self.shift is None else self.shift.payload(packet)
         header = self._header(packet, self.ssrc or ssrc, self.payload_type, self.sequence(packet))
         return header + payload + _tail(packet)
+
+    @property
+    def shape(self) -> Rendering:
+        """Equal for renderings whose plaintexts differ in nothing but :meth:`head`."""
+        return self._replace(sequence_offset=0, shift=None)
+
+    def head(self, packet: Packet, ssrc: int) -> bytes:
+        """How the plaintext begins: all of it that other renderings of the same shape have otherwise."""
+        shift, payload = self.shift, packet.payload[: vp8.MAX_DESCRIPTOR]
+        if shift is not None and (shift.picture or shift.base):
+            payload = shift.payload(packet, vp8.MAX_DESCRIPTOR)
+        return self._header(packet, self.ssrc or ssrc, self.payload_type, self.sequence(packet)) + payload
 
     def retransmission(self, packet: Packet, ssrc: int, payload_type: int, sequence: int) -> bytes:
         """The packet wrapped for RTX (RFC 4588 §4): its own sequence space, the original number first."""

@@ -16,15 +16,15 @@ from pylibsrtp import Policy, Session
 from streams import batch, fanout
 from streams.batch import WIDTH
 from streams.fanout import MAX_WAITING_RUNS, FanOut, prepare
-from streams.packet import Packet, Rendering
+from streams.packet import Packet, Rendering, Shift
 from streams.srtp import SendBuffer
 from tests.streams.peers import until
 
 KEY = bytes(range(28))
 
 
-def session(kind: int) -> Session:
-    policy = Policy(key=KEY, ssrc_type=kind, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
+def session(kind: int, key: bytes = KEY) -> Session:
+    policy = Policy(key=key, ssrc_type=kind, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
     policy.allow_repeat_tx = True
     return Session(policy)
 
@@ -139,6 +139,69 @@ async def test_a_run_reaches_each_viewer_as_its_own_packets(sock: socket.socket,
         assert viewer.received(5) == expected(packets)
         assert (viewer.packets_sent, viewer.packets_dropped, viewer.segmented) == (5, 0, True)
         assert viewer.bytes_sent == sum(len(each) + 16 for each in expected(packets))
+
+
+def described(number: int, descriptor: bytes, size: int, *, padding: int = 0) -> Packet:
+    packet = Packet(number, 3000 * number, number % 3 == 0, descriptor + bytes((number & 0xFF,)) * size, orientation=1)
+    packet.padding = padding
+    return packet
+
+
+@pytest.mark.parametrize("first", [None, Shift(0, 0xFFFFFFFF, 32767, 255)])
+@pytest.mark.parametrize("ssrc", [0, 77])
+@pytest.mark.parametrize("shift", [None, Shift(7, 0xFFFFF000, 5, 250), Shift(7, 1, 0, 0)])
+def test_a_run_made_from_that_of_another_rendering_is_byte_for_byte_what_it_would_be_by_itself(
+    first: Shift | None, ssrc: int, shift: Shift | None
+) -> None:
+    short, long = b"\x90\xf0\x7f\xff\x00", b"\x90\xe0\xff\xfe\xfd\x40"  # picture ids of 7 and of 15 bits
+    packets = [described(65534 + index, each, 900) for index, each in enumerate([short, short, long, b"\x10"])]
+    packets += [described(65540, long, 890, padding=9), described(65541, b"", 2), described(65542, b"\x90\xe0", 0)]
+    mine = Rendering(96, 3, 8192, 16, shift, ssrc)
+    drafts: fanout.Drafts = {}
+    prepare(packets, Rendering(96, 3, 0, 16, first, ssrc), 99, BUFFER, drafts)
+    made = prepare(packets, mine, 99, BUFFER, drafts)
+    alone = prepare(packets, mine, 99, BUFFER)
+    assert [run.template for run in made] == [run.template for run in alone]
+    assert [run.sizes for run in made] == [run.sizes for run in alone]
+    assert len(drafts) == 1
+
+
+def test_renderings_whose_plaintexts_differ_in_more_are_made_by_themselves() -> None:
+    packets, drafts = frame(100, 500, 500), fanout.Drafts()
+    for other in ({}, {"payload_type": 97}, {"orientation_id": 4}, {"tag_bytes": 10}, {"ssrc": 5}):
+        mine = RENDERING._replace(**other)
+        made = prepare(packets, mine, 99, BUFFER, drafts)
+        assert [run.template for run in made] == [run.template for run in prepare(packets, mine, 99, BUFFER)]
+    assert len(drafts) == 5
+
+
+async def test_packets_of_every_size_that_arrives_are_sent_and_larger_ones_are_refused(
+    sock: socket.socket, receivers: list[Receiver]
+) -> None:
+    fan = FanOut(sock, asyncio.get_running_loop())
+    small, large = frame(100, 1313, 1311, 1312, 0), frame(104, 2000, 2000, 1500)
+    fan.send(prepare(small, RENDERING, 99, BUFFER), receivers[:3])
+    fan.send(prepare(large, RENDERING, 99, BUFFER), receivers[:3])
+    for viewer in receivers[:3]:
+        assert viewer.received(len(small)) == expected(small)
+        assert [len(viewer.socket.recv(4096)) for _ in large] == [2028, 2028, 1528]
+    with pytest.raises(ValueError, match="larger"):
+        prepare(frame(200, 2300), RENDERING, 99, BUFFER)
+
+
+async def test_a_viewer_who_shakes_hands_anew_is_never_encrypted_for_by_its_old_keys(
+    sock: socket.socket, receivers: list[Receiver]
+) -> None:
+    fan = FanOut(sock, asyncio.get_running_loop())
+    viewer = receivers[0]
+    fan.send(prepare(frame(100, 50, 50), RENDERING, 99, BUFFER), [viewer])
+    assert len(viewer.received(2)) == 2
+    theirs = bytes(reversed(KEY))
+    ours, viewer._receiver = session(Policy.SSRC_ANY_OUTBOUND, theirs), session(Policy.SSRC_ANY_INBOUND, theirs)
+    viewer.context = ours._srtp[0]
+    packets = frame(102, 50, 50)
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), [viewer])
+    assert viewer.received(2) == expected(packets)
 
 
 async def test_a_dual_stack_socket_reaches_both_families() -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from load_tests.live_screen import Screen
 from load_tests.report import number
 
 #: between two lines where there is no terminal
@@ -60,27 +58,6 @@ class Lines(Silent):
         self._console.print(line(row) + (f"  {note}" if note else ""), highlight=False, markup=False, soft_wrap=True)
 
 
-class Screen:
-    """A table in place."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        self._title = title
-        self._live = Live(Text("starting …"), console=console, refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> Self:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
-
-    def show(self, row: dict[str, Any], note: str = "") -> None:
-        """Replace the table."""
-        self._live.update(_table(self._title, row, note))
-
-
 def progress(console: Console, title: str, *, quiet: bool = False) -> Progress:
     """The right one for where the output goes."""
     if quiet:
@@ -102,21 +79,3 @@ def line(row: dict[str, Any]) -> str:
 
 def _ms(us: float) -> str:
     return f"{us / 1000:,.1f}"
-
-
-def _table(title: str, row: dict[str, Any], note: str) -> Group:
-    table = Table(title=f"{title} · {row['phase']} · {row['t_s']:.0f} s", title_justify="left", min_width=64)
-    for name, justify in (("what", "left"), ("now", "right"), ("p50, ms", "right"), ("p99, ms", "right")):
-        table.add_column(name, justify="left" if justify == "left" else "right")
-    for name, rate in row["rates"].items():
-        table.add_row(name, f"{number(rate)}/s", "", "")
-    for name, latency in row["latency_us"].items():
-        table.add_row(name, f"{latency['count']:,.0f}", _ms(latency["p50"]), _ms(latency["p99"]))
-    for name, value in row["gauges"].items():
-        table.add_row(name, number(value), "", "")
-    table.add_section()
-    for name, share in row["cpu"].items():
-        blocks = round(min(share, 1.0) * 20)
-        memory = f"{row['memory_mib'].get(name, 0):,.0f} MiB"
-        table.add_row(f"{name}", f"{share * 100:.0f} %", "█" * blocks + "·" * (20 - blocks), memory)
-    return Group(table, Text(note or "Ctrl-C ends it; what ran so far is reported.", style="dim"))

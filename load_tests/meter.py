@@ -100,13 +100,14 @@ class Timeline:
         cpu: Mapping[str, float] | None = None,
         memory: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
-        """End a second; its row: t_s, phase, rates (/s), latency (µs), gauges, cpu (cores), memory (MiB)."""
+        """End a second; its row: t_s, phase, rates (/s), latency (µs), codes, gauges, cpu (cores), memory (MiB)."""
         took_s = max(now_s - self._last_s, 1e-9)
         row = {
             "t_s": round(now_s - self.began_s, 3),
             "phase": phase,
             "rates": {name: round(value / took_s, 1) for name, value in self._second.counters.items()},
             "latency_us": {name: histogram.summary() for name, histogram in self._second.histograms.items()},
+            "codes": {": ".join(key): count for key, count in self._second.codes.items()},
             "gauges": self.gauges(),
             "cpu": dict(cpu or {}),
             "memory_mib": dict(memory or {}),

@@ -7,14 +7,16 @@ from typing import Any
 
 from rich.console import Console
 
-from load_tests.live import Lines, Screen, Silent, line, progress
+from load_tests.live import Lines, Silent, line, progress
+from load_tests.live_screen import Screen, trend
 
 
 def row(t_s: float, phase: str = "sale", offered: float = 0.0) -> dict[str, Any]:
     latency = {"claim": {"count": 5.0, "p50": 1500.0, "p99": 9000.0}} if offered else {}
     rates = {"offered": offered} if offered else {}
+    codes = {"http: sold_out": 5, "http: internal": 1}
     return {"t_s": t_s, "phase": phase, "rates": rates, "latency_us": latency, "gauges": {"units left": 7.0},
-            "cpu": {"worker 1": 0.5}, "memory_mib": {"worker 1": 99.0}}  # fmt: skip
+            "codes": codes, "cpu": {"worker 1": 0.5}, "memory_mib": {"worker 1": 99.0}}  # fmt: skip
 
 
 def test_a_line_says_what_a_second_was_like() -> None:
@@ -39,9 +41,14 @@ def test_a_terminal_gets_a_table_in_place() -> None:
     console = Console(file=out, force_terminal=True, width=100)
     with Screen(console, "flash-sale") as shown:
         shown.show(row(3, offered=1234.0))
-        shown._live.refresh()
-    for text in ("flash-sale", "1,234/s", "1.5", "9.0", "99 MiB", "██████████"):
+    for text in ("flash-sale", "1,234", "1.5", "9.0", "http: internal", "99 MiB", "██████████"):
         assert text in out.getvalue()
+
+
+def test_a_trend_shows_the_highest_as_full_and_a_little_as_something() -> None:
+    assert trend([0, 1, 50, 100]) == " ▁▄█"
+    assert trend([0, 0]) == "  "
+    assert trend([]) == ""
 
 
 def test_where_it_goes_decides_how_it_looks() -> None:

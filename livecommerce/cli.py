@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from livecommerce.cores import default_workers
+from livecommerce.forget_command import forget
 from livecommerce.journal_command import journal
 from livecommerce.limits import Limits, parse_limits
 from livecommerce.reconcile_command import reconcile_books
@@ -231,6 +232,7 @@ def _as_it_is(_kind: type, value: Any) -> Any:
 
 cli.add_command(journal)
 cli.add_command(reconcile_books)
+cli.add_command(forget)
 
 
 def main() -> None:

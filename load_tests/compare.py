@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from rich.table import Table
 from load_tests.report import number
 
 Direction = Literal["better", "worse", "same", "changed"]
+Range = tuple[float, float] | None
 #: changes below this are noise on any shared machine
 NOISE = 0.03
 
@@ -32,6 +34,9 @@ class Difference:
     before: float
     after: float
     direction: Direction
+    #: least and most of several runs, where there were several
+    before_range: Range = None
+    after_range: Range = None
 
     @property
     def share(self) -> float | None:
@@ -50,26 +55,31 @@ def load(path: Path) -> dict[str, Any]:
     return found
 
 
-def numbers(report: Mapping[str, Any]) -> dict[str, tuple[float, str, str]]:
-    """Every number: name -> (value, unit, better)."""
-    found: dict[str, tuple[float, str, str]] = {}
+def numbers(report: Mapping[str, Any]) -> dict[str, tuple[float, str, str, Range]]:
+    """Every number: name -> (value, unit, better, range)."""
+    found: dict[str, tuple[float, str, str, Range]] = {}
     for name, figure in report["figures"].items():
         if isinstance(figure, dict):
-            found[name] = (float(figure["value"]), figure["unit"], figure["better"])
+            low_high = figure.get("spread")
+            range_ = (float(low_high[0]), float(low_high[1])) if low_high else None
+            found[name] = (float(figure["value"]), figure["unit"], figure["better"], range_)
         elif isinstance(figure, (int, float)):
-            found[name] = (float(figure), "", "")
+            found[name] = (float(figure), "", "", None)
     for name, summary in report["latency_us"].items():
         for percent in ("p50", "p90", "p99", "p99.9", "max"):
-            found.setdefault(f"{name}: {percent}", (summary[percent] / 1000, "ms", "lower"))
+            found.setdefault(f"{name}: {percent}", (summary[percent] / 1000, "ms", "lower", None))
     return found
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     """What both have, in the order of the second."""
     old = numbers(before)
-    for name, (value, unit, better) in numbers(after).items():
+    for name, (value, unit, better, range_) in numbers(after).items():
         if name in old:
-            yield Difference(name, unit, old[name][0], value, _direction(old[name][0], value, better))
+            was, was_range = old[name][0], old[name][3]
+            apart = was_range is None or range_ is None or was_range[1] < range_[0] or range_[1] < was_range[0]
+            direction = _direction(was, value, better) if apart else "same"
+            yield Difference(name, unit, was, value, direction, was_range, range_)
 
 
 def _direction(before: float, after: float, better: str) -> Direction:
@@ -93,6 +103,27 @@ def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return said
 
 
+_COLOURS: dict[Direction, str] = {
+    "better": "[green]▲ better[/]",
+    "worse": "[red]▼ worse[/]",
+    "same": "[dim]= same[/]",
+    "changed": "[yellow]~ changed[/]",
+}
+#: what is said of single runs
+_ONCE = "Of one run each: luck is in it; --runs 3 tells the range."
+
+
+def _cell(value: float, unit: str, range_: Range) -> str:
+    text = f"{number(value)} {unit}".rstrip()
+    return text if range_ is None else f"{text}\n[dim]{number(range_[0])} to {number(range_[1])}[/]"
+
+
+def _count(found: Sequence[Difference]) -> str:
+    counts = Counter(one.direction for one in found)
+    kinds: tuple[Direction, ...] = ("better", "worse", "same", "changed")
+    return ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind]) or "nothing in common"
+
+
 @click.command("compare")
 @click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -104,12 +135,13 @@ def main(before: Path, after: Path) -> None:
     table.add_column("what")
     for name in ("before", "after", "change", ""):
         table.add_column(name, justify="right" if name else "left")
-    colours = {"better": "green", "worse": "red", "same": "dim", "changed": "yellow"}
-    for one in differences(old, new):
+    found = list(differences(old, new))
+    for one in found:
         change = "–" if one.share is None else f"{one.share * 100:+.1f} %"
-        said = f"[{colours[one.direction]}]{one.direction}[/]"
-        table.add_row(one.name, f"{number(one.before)} {one.unit}", f"{number(one.after)} {one.unit}", change, said)
+        ours, theirs = _cell(one.before, one.unit, one.before_range), _cell(one.after, one.unit, one.after_range)
+        table.add_row(one.name, ours, theirs, change, _COLOURS[one.direction])
     console.print(table)
+    console.print(f"{_count(found)}. {'' if any(o.after_range for o in found) else _ONCE}".rstrip(), highlight=False)
     for sentence in unlike(old, new):
         console.print(f"note: {sentence}", highlight=False, markup=False)
     for name, report in (("before", old), ("after", new)):

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -222,8 +223,25 @@ def test_two_reports_are_compared_with_directions(tmp_path: Path) -> None:
     assert said["cost"].share == 0.5
     result = CliRunner().invoke(compare.main, [str(tmp_path / "a.json"), str(tmp_path / "b.json")])
     assert result.exit_code == 0
-    for text in ("+50.0 %", "worse", "buyers was 100.0, is 150.0", "after: failed: it held"):
+    for text in (
+        "+50.0 %",
+        "worse",
+        "1 better",
+        "Of one run each",
+        "buyers was 100.0, is 150.0",
+        "after: failed: it held",
+    ):
         assert text in result.output
+
+
+def test_several_runs_whose_ranges_meet_are_the_same() -> None:
+    def report(value: float, low: float, high: float) -> dict[str, Any]:
+        figure = {"value": value, "unit": "ms", "better": "lower", "spread": [low, high]}
+        return {"figures": {"p99": figure}, "latency_us": {}}
+
+    [meets] = compare.differences(report(10, 8, 12), report(14, 11, 16))
+    [apart] = compare.differences(report(10, 8, 12), report(14, 13, 16))
+    assert (meets.direction, apart.direction) == ("same", "worse")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"command": "x"}'])

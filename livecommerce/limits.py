@@ -195,7 +195,7 @@ class TrustedProxies:
         return address
 
 
-@lru_cache(maxsize=4096)  # the same clients ask again and again, and parsing takes 10 µs
+@lru_cache(maxsize=4096)  # the same clients ask again and again: parsing takes 10 µs, what is asked of it 1 to 20
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """An IP address (an IPv4 one mapped into IPv6 comes out as IPv4), or ``None``."""
     try:
@@ -207,6 +207,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
     """Whether the address is this machine's own loopback (a Unix socket's peer, without address, is too)."""
     if not address:
@@ -215,6 +216,7 @@ def is_loopback(address: str) -> bool:
     return parsed is not None and parsed.is_loopback
 
 
+@lru_cache(maxsize=4096)
 def bucket_of(address: str) -> str:
     """The limiter's key for an address: an IPv6 user owns a whole /64."""
     parsed = parse_address(address)

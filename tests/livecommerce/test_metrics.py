@@ -37,7 +37,8 @@ async def test_strangers_cannot_make_series(edge: EdgeWorker) -> None:
     for n in range(5):
         await edge.ask("GET", f"/nothing/{n}")
         await edge.ask(f"PROPFIND{n}", "/api/v1/streams")
-        series.add(len(next(iter(REQUESTS.collect())).samples))
+        REQUESTS.fold()
+        series.add(len(next(iter(REQUESTS.counter.collect())).samples))
     text = (await edge.ask("GET", "/metrics")).text
     assert "/nothing" not in text
     assert "PROPFIND" not in text
@@ -48,7 +49,7 @@ async def test_strangers_cannot_make_series(edge: EdgeWorker) -> None:
 def test_one_worker_answers_for_all(tmp_path: Path) -> None:
     """Two processes count, a third that counted nothing shows the sum (prometheus-client's multiprocess mode)."""
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    counting = "from livecommerce.http.metrics import REQUESTS; REQUESTS.labels('GET', '/x', '200').inc({})"
+    counting = "from livecommerce.http.metrics import REQUESTS; REQUESTS.counter.labels('GET', '/x', '200').inc({})"
     for amount in (2, 3):
         subprocess.run([sys.executable, "-c", counting.format(amount)], env=environment, check=True)
     showing = "import sys; from livecommerce.http.metrics import render; sys.stdout.buffer.write(render())"

@@ -2,18 +2,18 @@
 
 python -m load_tests.viewers --viewers 200                   # our own server, 200 packets/s of 1100 bytes
 python -m load_tests.viewers --viewers 500 --megabits 2      # a 2 Mbit/s host with sound
+python -m load_tests.viewers --sweep 100,200,500,1000        # what one more viewer costs
 python -m load_tests.viewers --whip URL --whep URL --token T --pid 123    # any other server
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
-import platform
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,11 +21,17 @@ import click
 import psutil
 import uvloop
 
+from load_tests.commands import json_option
 from load_tests.relay_floor import measure_floor
+from load_tests.run import Options
+from load_tests.session import finish
 from load_tests.viewers_peers import Crowd, Rate, SyntheticHost, split_frame
+from load_tests.viewers_report import report
 from load_tests.viewers_server import Target, own_server
 from load_tests.whep_peer import Shared
 
+#: parameters that the report does not show
+_NOT_TOLD = ("token", "json_path")
 #: bytes of a synthetic packet: RTP header included
 PACKET_BYTES = 1100
 
@@ -55,9 +61,10 @@ async def _crowd(pipe: Connection, count: int) -> None:
                 await crowd.join(http, *arguments)
             elif command == "restart":
                 crowd.restart()
-            elif command == "end":
+            result = crowd.result()
+            if command == "end":
                 await crowd.aclose()
-            pipe.send(crowd.result())
+            pipe.send(result)
             if command == "end":
                 return
 
@@ -186,17 +193,25 @@ async def run(settings: Settings, target: Target | None) -> dict[str, Any]:
     return found
 
 
-def _machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "cores": psutil.cpu_count(),
-        "load_average": [round(each, 2) for each in psutil.getloadavg()],
-    }
+class _Counts(click.ParamType[list[int]]):
+    """Numbers of viewers, by commas."""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """Each at least two."""
+        try:
+            counts = [int(each) for each in str(value).split(",")]
+        except ValueError:
+            counts = [0]
+        if min(counts) < 2:
+            self.fail(f"{value!r} is no list of numbers of viewers", param, ctx)
+        return counts
 
 
 @click.command("viewers")
 @click.option("--viewers", "count", default=200, show_default=True, type=click.IntRange(2, 5000), help="Viewers.")
+@click.option("--sweep", type=_Counts(), help="Instead: a run for each of so many viewers, such as 100,200,500,1000.")
 @click.option("--packets", default=200.0, show_default=True, help="Packets a second of 1100 bytes.")
 @click.option("--megabits", type=float, help="Instead: a host of so many Mbit/s at 30 frames a second, with sound.")
 @click.option("--seconds", default=15.0, show_default=True, help="Seconds to measure.")
@@ -208,8 +223,10 @@ def _machine() -> dict[str, Any]:
 @click.option("--whep", help="Another server: where to watch.")
 @click.option("--token", default="", help="Another server: the bearer token for both.")
 @click.option("--pid", default=0, help="Another server: the process whose CPU and memory to look at.")
-def main(count: int, packets: float, megabits: float | None, seconds: float, joins: float, processes: int, pause: bool,
-         floor: bool, whip: str | None, whep: str | None, token: str, pid: int) -> None:  # fmt: skip
+@json_option
+def main(count: int, sweep: list[int] | None, packets: float, megabits: float | None, seconds: float, joins: float,
+         processes: int, pause: bool, floor: bool, whip: str | None, whep: str | None, token: str, pid: int,
+         json_path: Path | None) -> None:  # fmt: skip
     """Real WHEP viewers: CPU a packet, loss, delay, joins and memory of a relay, beside the bare floor.
 
     Each viewer has a socket of its own and does ICE, DTLS and SRTP; it checks sequence, authenticity and frames, and
@@ -221,10 +238,13 @@ def main(count: int, packets: float, megabits: float | None, seconds: float, joi
         rate = Rate(25.0, int(packets / 25 * PACKET_BYTES), PACKET_BYTES)
     if bool(whip) != bool(whep):
         raise click.UsageError("--whip and --whep belong together")
-    settings = Settings(count, rate, seconds, joins, processes, floor, pause)
     target = Target(whip, whep, token, [token], pid) if whip and whep else None
-    given = {name: value for name, value in click.get_current_context().params.items() if name != "token"}
-    print(json.dumps({"machine": _machine(), "settings": given} | uvloop.run(run(settings, target)), indent=1))
+    given = {name: value for name, value in click.get_current_context().params.items() if name not in _NOT_TOLD}
+    runs = {
+        each: uvloop.run(run(Settings(each, rate, seconds, joins, processes, floor, pause), target))
+        for each in sweep or [count]
+    }
+    finish(report(given, runs), Options(json_path=json_path))
 
 
 if __name__ == "__main__":

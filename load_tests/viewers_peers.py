@@ -20,6 +20,8 @@ from streams.codecs import starts_keyframe
 from streams.rtp import FIXED
 
 SO_TIMESTAMPNS = 35
+#: what a socket holds and has thrown away (``SK_MEMINFO_DROPS`` is the last of nine words)
+SO_MEMINFO = 55
 #: one viewer in so many has its packets stamped by the kernel on arrival, so that our own slowness is not measured
 SAMPLE_EVERY = 10
 #: seconds between two receiver reports of a viewer
@@ -143,6 +145,7 @@ class LoadViewer:
         self.audio_packets = 0
         self.media_ssrc = 0
         self.failure = ""
+        self.dropped_before = 0
         self._view = shared.receive.view
         self._sampled = index % SAMPLE_EVERY == 0
         self._arrived_ns = 0
@@ -193,6 +196,11 @@ class LoadViewer:
         if video.first_frame_s is not None and not self._sampled:
             self.peer.verify_every = self.verify_every
         return header.marker
+
+    def dropped(self) -> int:
+        """Datagrams that the kernel threw away because this viewer's own socket was full."""
+        count: int = unpack_from("=9I", self.peer.sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[8]
+        return count
 
     def report(self) -> None:
         """A receiver report, as a browser sends one; without a picture a keyframe request."""
@@ -245,6 +253,7 @@ class Crowd:
         for viewer in self.viewers:
             viewer.video.restart()
             viewer.audio_packets = 0
+            viewer.dropped_before = viewer.dropped()
 
     def result(self) -> dict[str, Any]:
         """What the viewers saw since the last restart."""
@@ -257,6 +266,7 @@ class Crowd:
             "playing": sum(video.packets > 0 for video in videos),
             "packets": sum(v.video.packets + v.audio_packets for v in self.viewers),
             "lost": sum(video.lost for video in videos),
+            "lost_here": sum(viewer.dropped() - viewer.dropped_before for viewer in self.viewers),
             "duplicates": sum(video.duplicates for video in videos),
             "unauthentic": sum(viewer.peer.unauthentic for viewer in self.viewers),
             "frames": sum(video.frames for video in videos),

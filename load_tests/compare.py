@@ -141,7 +141,11 @@ def main(before: Path, after: Path) -> None:
         ours, theirs = _cell(one.before, one.unit, one.before_range), _cell(one.after, one.unit, one.after_range)
         table.add_row(one.name, ours, theirs, change, _COLOURS[one.direction])
     console.print(table)
-    console.print(f"{_count(found)}. {'' if any(o.after_range for o in found) else _ONCE}".rstrip(), highlight=False)
+    console.print(
+        f"{_count(found)}. {'' if any(o.after_range for o in found) else _ONCE}".rstrip(),
+        highlight=False,
+        soft_wrap=True,
+    )
     for sentence in unlike(old, new):
         console.print(f"note: {sentence}", highlight=False, markup=False)
     for name, report in (("before", old), ("after", new)):

@@ -226,7 +226,7 @@ def test_two_reports_are_compared_with_directions(tmp_path: Path) -> None:
     for text in (
         "+50.0 %",
         "worse",
-        "1 better",
+        " better, ",
         "Of one run each",
         "buyers was 100.0, is 150.0",
         "after: failed: it held",

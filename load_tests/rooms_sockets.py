@@ -10,7 +10,9 @@ import errno
 import os
 import socket
 import struct
+import sys
 import time
+from pathlib import Path
 
 #: ip(7) and socket(7); Python 3.11 has no names for them
 _BIND_ADDRESS_NO_PORT, _TIMESTAMPNS = 24, 35
@@ -48,3 +50,19 @@ def read_stamped(sock: socket.socket, view: memoryview) -> tuple[int, int]:
             seconds, ns = _TIMESPEC.unpack_from(data)
             return size, seconds * 1_000_000_000 + ns - time.time_ns() + time.monotonic_ns()
     return size, 0
+
+
+def queued_for(address: str, table: str | None = None) -> int:
+    """Bytes that the kernel keeps between a client at this address of ours and its server, in both buffers.
+
+    ``table``: what ``/proc/net/tcp`` says, which is read where nothing is given.
+    """
+    lines = (Path("/proc/net/tcp").read_text() if table is None else table).splitlines()[1:]
+    wanted = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}"
+    total = 0
+    for line in lines:
+        _, local, remote, _, queues, *_ = line.split()
+        sent, received = queues.split(":")
+        total += int(sent, 16) if remote.startswith(wanted) else 0
+        total += int(received, 16) if local.startswith(wanted) else 0
+    return total

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 import load_tests
+from livecommerce.outbox import CLOSE_BYTES
 from load_tests import join_delay, stalled_reader
 from load_tests import stage_checks as stage
+from load_tests.arrivals import Pace
 from load_tests.report import Check, Report
+from load_tests.rooms_sockets import queued_for
 from load_tests.rooms_tally import Tally
 from load_tests.soak import flat
+from load_tests.stalled_reader import Closed
 
 #: modules whose checks are of figures alone: tested beside what they time
 TIMES = ("script_times.py",)
@@ -48,20 +52,33 @@ def test_each_passes_and_fails(good: Check, bad: Check) -> None:
 
 
 SLEPT = Tally(joins=2)
+CLOSED = Closed(after_s=3.0, kernel=250_000, waiting=CLOSE_BYTES)
 
 
 @pytest.mark.parametrize(
-    ("slept", "closed_s", "failed"),
+    ("slept", "closed", "failed"),
     [
-        (SLEPT, 3.0, []),
-        (SLEPT, 0.0, ["it was closed with 3008"]),
-        (replace(SLEPT, joins=1), 3.0, ["it came back and missed nothing"]),
-        (replace(SLEPT, lost=1), 3.0, ["it came back and missed nothing"]),
-        (replace(SLEPT, behind=1), 3.0, ["it came back and missed nothing"]),
+        (SLEPT, CLOSED, []),
+        (SLEPT, Closed(0.0, 0, 0), ["it was closed with 3008"]),
+        (SLEPT, replace(CLOSED, waiting=2 * CLOSE_BYTES), ["it was closed within 1 s of passing its limit"]),
+        (replace(SLEPT, joins=1), CLOSED, ["it came back and missed nothing"]),
+        (replace(SLEPT, lost=1), CLOSED, ["it came back and missed nothing"]),
+        (replace(SLEPT, behind=1), CLOSED, ["it came back and missed nothing"]),
     ],
 )
-def test_a_stalled_reader_is_closed_and_misses_nothing(slept: Tally, closed_s: float, failed: list[str]) -> None:
-    assert [check.name for check in stalled_reader.judge(slept, closed_s) if not check.passed] == failed
+def test_a_stalled_reader_is_closed_and_misses_nothing(slept: Tally, closed: Closed, failed: list[str]) -> None:
+    checks = stalled_reader.judge(slept, closed, Pace.constant(200))
+    assert [check.name for check in checks if not check.passed] == failed
+
+
+def test_what_the_kernel_keeps_for_one_address_is_found_among_all() -> None:
+    lines = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+        "   0: 0100007F:1F90 0707007F:9C40 01 00000100:00000000 00:00000000 00000000     0        0 1",
+        "   1: 0707007F:9C40 0100007F:1F90 01 00000000:00000010 00:00000000 00000000     0        0 2",
+        "   2: 0100007F:1F90 0100007F:9C41 01 00001000:00001000 00:00000000 00000000     0        0 3",
+    )
+    assert queued_for("127.0.7.7", "\n".join(lines)) == 0x110
 
 
 def joined(behind_ms: float | None, skew_ms: float | None) -> join_delay.Join:

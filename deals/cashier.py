@@ -35,6 +35,8 @@ GRACE_MS = 30_000
 PAY_WITHIN_S = 15.0
 #: an attempt older than this is dead and may be taken over; longer than PAY_WITHIN_S, shorter than GRACE_MS
 ATTEMPT_DEAD_MS = 20_000
+#: attempts to pay one order: who tries card after card is no buyer, but may be trying out stolen ones
+MOST_ATTEMPTS = 10
 #: for how long after its deadline an order that expired while paying is looked at again for late money
 LOOK_FOR_MS = 60_000
 #: orders taken up at once by one worker; the lease brings back the others
@@ -57,11 +59,11 @@ class Cashier:
     async def pay(self, order_id: str, buyer_id: str, token: str) -> Order:
         """Pay a held order; a paid one answers as it is, and a ``paying`` one is told of later.
 
-        Raises PaymentDeclined, IllegalState, OutcomeUnknown.
+        Raises PaymentDeclined, IllegalState (also after :data:`MOST_ATTEMPTS`), OutcomeUnknown.
         """
         where, ref = self._find(order_id)
         attempt = self._new_id("")
-        args = (ref, buyer_id, attempt, GRACE_MS, ATTEMPT_DEAD_MS)
+        args = (ref, buyer_id, attempt, GRACE_MS, ATTEMPT_DEAD_MS, MOST_ATTEMPTS)
         text, *taken_over = await self._scripts("pay_begin", where, args)
         order = read_order(text)
         if order.state is OrderState.PAID:

@@ -27,8 +27,8 @@
     fragments ``terms`` (of the public deal) and ``frozen`` (of its orders) never do.
 ``lc:{s}:deal:<d>:ledger``
     Hash. ``o:<ref>`` = the order as JSON, changing fields first; ``b:<user id>`` = ``<units counted against the limit>
-    <ref> <ref>…`` (that buyer's orders, oldest first); ``a:<ref>`` = ``<attempt> <began_ms>`` of the payment going on.
-    A *ref* is the last part of an order id ``<stream>.<deal>.<ref>``.
+    <ref> <ref>…`` (that buyer's orders, oldest first); ``a:<ref>`` = ``<attempt> <began_ms>`` of the payment going on,
+    ``n:<ref>`` = attempts so far. A *ref* is the last part of an order id ``<stream>.<deal>.<ref>``.
 ``lc:{s}:deal:<d>:claims``
     Hash. Accepted idempotency keys: ``<user id>\\n<key>`` = ``<ref> <units>[ <CODE>]``. No expiry, so kept longer
     than promised.

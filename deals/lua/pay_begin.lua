@@ -1,7 +1,7 @@
 -- pay_begin.lua: held -> paying. The first time, the hold is extended by the grace, so that paying has time to end.
 -- A paying order whose attempt began long ago (its worker died) may be taken over; a paid order answers as it is.
 -- KEYS: those of a deal
--- ARGV: order ref, buyer id, this attempt's id, grace ms, after how many ms an attempt counts as dead
+-- ARGV: order ref, buyer id, this attempt's id, grace ms, after how many ms an attempt counts as dead, most attempts
 -- Returns {0, order as JSON[, 1: taken over]} or {REFUSED.order_not_found | illegal_state, why[, retry after ms]}
 local d, o, now = load_deal(), load_order(ARGV[1]), now_ms()
 if not o or o.buyer.id ~= ARGV[2] then return {REFUSED.order_not_found, 'There is no such order.'} end
@@ -16,6 +16,11 @@ elseif not ORDER_STEP[o.state].pay then
 end
 -- Whoever comes after the deadline is late, even if tick.lua was not here yet.
 if o.held_until <= now then return {REFUSED.illegal_state, 'The hold has expired.'} end
+local attempts = tonumber(redis.call('HGET', LEDGER, 'n:' .. o.ref) or '0') + 1
+if attempts > tonumber(ARGV[6]) then
+  return {REFUSED.illegal_state, 'This order was tried to be paid too often.'}
+end
+redis.call('HSET', LEDGER, 'n:' .. o.ref, integer(attempts))
 redis.call('HSET', LEDGER, 'a:' .. o.ref, ARGV[3] .. ' ' .. integer(now))
 -- Should the attempt die, or its answer be lost, some worker asks the provider once it counts as dead.
 redis.call('ZADD', SETTLE, integer(now + tonumber(ARGV[5])), o.ref)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
+from deals.cashier import MOST_ATTEMPTS
 from deals.errors import IllegalState, Invalid, OrderNotFound, PaymentDeclined
 from deals.models import DealState, Money, OrderState
 from deals.payments import Declined, PaymentStatus, SimulatedPayments
@@ -98,6 +99,24 @@ async def test_a_hold_expires_and_its_unit_returns(
     with pytest.raises(IllegalState):
         await pay(timed, order)
     assert (await claim(timed, deal, key="again")).state is OrderState.HELD
+
+
+async def test_an_order_is_tried_to_be_paid_ten_times_and_no_more(
+    timed: DealService, clock: ScriptClock, till: Till, stream_id: str
+) -> None:
+    """Else somebody could try out stolen cards here, and fill the journal with it."""
+    deal = await open_deal(timed, stream_id, hold_s=600, duration_s=3600)
+    order = await claim(timed, deal)
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(PaymentDeclined):
+            await pay(timed, order, "pm_stolen")
+    with pytest.raises(IllegalState, match="too often"):
+        await pay(timed, order)
+    assert (till.calls.count("authorise"), till.captures) == (MOST_ATTEMPTS, {})
+    assert (await timed.order(order.id)).state is OrderState.HELD
+    clock.now_ms += 630_000  # with the grace
+    await repair(timed, deal)
+    assert (await check_books(timed, deal)).left == deal.stock, "the unit comes back as ever"
 
 
 async def test_a_payment_after_the_deadline_is_refused_even_before_the_ticker_came(

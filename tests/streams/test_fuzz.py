@@ -97,7 +97,7 @@ def control(ssrc: int, chance: random.Random) -> bytes:
     block = rtcp.ReportBlock(ssrc, chance.randrange(256), *(chance.randrange(1 << 24) for _ in range(5)))
     whole = chance.choice(
         (
-            rtcp.build_nack(1, ssrc, [chance.randrange(1 << 16) for _ in range(chance.randrange(1, 200))]),
+            rtcp.build_nack(1, ssrc, [chance.randrange(1 << 16) for _ in range(chance.randrange(1, 20))]),
             rtcp.build_pli(1, ssrc),
             rtcp.build_receiver_report(1, [block] * chance.randrange(4)),
             rtcp.build_sender_report(ssrc, chance.randrange(1 << 64), chance.randrange(1 << 32), 0, 0),
@@ -108,7 +108,7 @@ def control(ssrc: int, chance: random.Random) -> bytes:
     return mutated(chance, whole)
 
 
-@pytest.mark.parametrize("count", [4_000, pytest.param(300_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [4_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 async def test_peers_with_keys_that_send_nonsense_harm_nobody_else(relay: Relay, count: int) -> None:
     """What passes decryption reaches every parser: a hostile host on another stream, a hostile viewer on this one."""
     async with front(relay) as url, aiohttp.ClientSession() as http:

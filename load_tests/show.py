@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +63,8 @@ class Show:
         self._stack = contextlib.AsyncExitStack()
         self._purchases = purchases(plan, run.random)
         self._window = Window()
-        self._backlog = backlog_drops()
+        #: what kernel and relay had dropped before anything was counted
+        self._backlog, self._relay_dropped = backlog_drops(), Counter[str]()
         #: when it changed, and to how many: the plot
         self._left: list[tuple[float, float]] = []
         #: the samples of all sales
@@ -142,6 +144,7 @@ class Show:
         """They chat, and see the picture."""
         self._backlog = backlog_drops()
         if self.plan.video:
+            self._relay_dropped = await show_books.relay_dropped(self.host, self.stream_id)
             self._watchers.tell(("restart",))
         self.room.talk(self.plan.pace, 24 * 3600.0)
         await self.run.sleep(self.plan.live_s)
@@ -210,9 +213,10 @@ class Show:
         top = max((offset for offset, _ in deeds.said), default=0)
         await self.room.until_at(top, PATIENCE_S)
         tally = await self.room.result(top)
-        watched = await self._until_playing() if self.plan.video else Watched()
+        watched, late = await self._until_playing() if self.plan.video else Watched(), Counter[str]()
         if self.plan.video:
             watched.delays_ms = [ms for part in await self._watchers.ask(("delays",)) for ms in part]
+            late = await show_books.relay_dropped(self.host, self.stream_id) - self._relay_dropped
         shown, counted, inside = await self._presence()
         claimed, states = await show_books.journal(self.host, self.stream_id)
         evidence = Evidence(
@@ -224,7 +228,7 @@ class Show:
             history=await self.history(deeds),
             claimed=claimed,
             states=states,
-            relay_dropped=await show_books.relay_dropped(self.host, self.stream_id) if self.plan.video else "",
+            relay_dropped=late,
             backlog_dropped=backlog_drops() - self._backlog,
             shown=shown,
             counted=counted,

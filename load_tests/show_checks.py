@@ -36,7 +36,7 @@ class Evidence:
     claimed: Counter[str]
     states: Mapping[str, str]
     #: what the relay says that it had to throw away
-    relay_dropped: str
+    relay_dropped: Counter[str]
     #: by this machine's kernel, before any socket, meanwhile
     backlog_dropped: int
     #: viewers shown in the room, by the stream, and there; and by the stream when all had left
@@ -87,8 +87,9 @@ def _losses(evidence: Evidence) -> str:
     if not seen.lost and not seen.repaired and not seen.dropped_here:
         return text
     return (
-        f"{text}; {seen.missed:,} were missed on the way to the viewers ({evidence.relay_dropped}; "
-        f"{evidence.backlog_dropped:,} dropped by the kernel before any socket), "
+        f"{text}; with sound {seen.missed:,} were missed on the way to the viewers (the relay dropped "
+        f"{evidence.relay_dropped['runs_dropped']:,} late bursts to all, {evidence.relay_dropped['packets_dropped']:,} "
+        f"packets that the kernel did not take; the kernel {evidence.backlog_dropped:,} before any socket), "
         f"{seen.dropped_here:,} dropped in the viewers' own buffers"
     )
 

@@ -12,7 +12,7 @@ import aiohttp
 
 from load_tests.processes import Generator
 from load_tests.show_viewer import RepairingViewer
-from load_tests.show_watched import Watched, dropped, missed
+from load_tests.show_watched import Watched, missed
 from load_tests.viewers_check import percentile
 from load_tests.whep_peer import Shared
 
@@ -90,20 +90,20 @@ class Screen:
         """Count from here."""
         self.viewer.restart()
         self.past, self._frames = Watched(), 0
-        self._dropped, self._verified = dropped(self.viewer.peer.sock), self.viewer.peer.verified
+        self._dropped, self._verified = self.viewer.dropped(), self.viewer.peer.verified
 
     def seen(self) -> Watched:
         """What this session saw so far."""
         viewer, video = self.viewer, self.viewer.video
         first = [] if video.first_frame_s is None else [(video.first_frame_s - viewer.peer.asked_s) * 1000]
-        here = max(0, dropped(viewer.peer.sock) - self._dropped)
+        here = max(0, viewer.dropped() - self._dropped)
         return Watched(
             packets=video.packets,
             verified=viewer.peer.verified - self._verified,
             lost=video.lost,
             repaired=viewer.repaired,
             dropped_here=here,
-            missed=missed(video.lost, viewer.repaired, here),
+            missed=missed(video.lost + viewer.repaired + viewer.audio.lost, here),
             duplicates=video.duplicates,
             unauthentic=viewer.peer.unauthentic,
             frames=video.frames,

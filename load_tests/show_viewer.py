@@ -27,6 +27,7 @@ class RepairingViewer(LoadViewer):
     def restart(self) -> None:
         """Count from here."""
         self.video.restart()
+        self.audio.restart()
         self.repaired, self._asked = 0, {}
 
     def ask_again(self) -> None:

@@ -1,14 +1,10 @@
-"""What viewers of a show's picture saw, and who lost what they missed. Pure but for the kernel's counters."""
+"""What viewers of a show's picture saw, and who lost what they missed. Pure but for a counter of the kernel."""
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from struct import unpack
 
-#: Linux: getsockopt's number for a socket's memory figures, and where the drops stand (linux/sock_diag.h)
-_SO_MEMINFO, _DROPS = 55, 8
 #: column of a line of softnet_stat: packets thrown away because a processor's queue was full
 _BACKLOG_DROPS = 1
 
@@ -28,7 +24,7 @@ class Watched:
     repaired: int = 0
     #: thrown away by the kernel because this process did not read in time: the load's fault, not the server's
     dropped_here: int = 0
-    #: holes, repaired or not, that the viewer's own buffer does not explain: lost before they reached us
+    #: holes in picture and sound, repaired or not, that the viewer's own buffer does not explain: lost before us
     missed: int = 0
     duplicates: int = 0
     unauthentic: int = 0
@@ -53,18 +49,9 @@ class Watched:
         return min(self.lost, self.missed)
 
 
-def missed(lost: int, repaired: int, dropped_here: int) -> int:
-    """Of one viewer's holes, those that its own buffer cannot have made; sound and reports drop there, too."""
-    return max(0, lost + repaired - dropped_here)
-
-
-def dropped(sock: socket.socket) -> int:
-    """Datagrams the kernel threw away because this socket's buffer was full; 0 of a closed one."""
-    try:
-        counts: tuple[int, ...] = unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
-    except OSError:
-        return 0
-    return counts[_DROPS]
+def missed(holes: int, dropped_here: int) -> int:
+    """Of one viewer's holes in picture and sound, those that its own buffer cannot have made."""
+    return max(0, holes - dropped_here)
 
 
 def backlog_drops() -> int:

@@ -141,8 +141,7 @@ class LoadViewer:
     def __init__(self, shared: Shared, index: int) -> None:
         self.peer = WebRtcPeer(shared, "recvonly")
         self.peer.on_rtp = self._rtp
-        self.video = MediaCheck()
-        self.audio_packets = 0
+        self.video, self.audio = MediaCheck(), MediaCheck()
         self.media_ssrc = 0
         self.failure = ""
         self.dropped_before = 0
@@ -174,8 +173,7 @@ class LoadViewer:
         second = view[1]
         kind = second & 0x7F
         if kind != VP8:
-            self.audio_packets += kind == OPUS
-            return kind == OPUS
+            return kind == OPUS and self.audio.count(view[2] << 8 | view[3])
         if video.first_frame_s is None or self._sampled:
             return self._looked_into(size)
         if video.count(view[2] << 8 | view[3]) and second & 0x80:
@@ -197,8 +195,15 @@ class LoadViewer:
             self.peer.verify_every = self.verify_every
         return header.marker
 
+    @property
+    def audio_packets(self) -> int:
+        """Packets of sound."""
+        return self.audio.packets
+
     def dropped(self) -> int:
-        """Datagrams that the kernel threw away because this viewer's own socket was full."""
+        """Datagrams that the kernel threw away because this viewer's own socket was full; 0 once it is closed."""
+        if self.peer.closed:
+            return 0
         count: int = unpack_from("=9I", self.peer.sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[8]
         return count
 
@@ -252,7 +257,7 @@ class Crowd:
         """What is measured begins now."""
         for viewer in self.viewers:
             viewer.video.restart()
-            viewer.audio_packets = 0
+            viewer.audio.restart()
             viewer.dropped_before = viewer.dropped()
 
     def result(self) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from streams.srtp import ReceiveBuffer, SendBuffer
 VP8, RTX, OPUS = 96, 97, 111
 #: seconds between two consent checks, as browsers send them
 CHECK_S = 2.5
-BUFFER_BYTES = 1 << 20
+#: asked of the kernel, which grants up to its own limit: a process that waits for CPU must not lose what was sent
+BUFFER_BYTES = 4 << 20
 
 
 class PeerFailed(Exception):

@@ -250,13 +250,13 @@ def _figures(run: Run, rows: Sequence[_Row]) -> None:
         times = run.timeline.total.histograms.get(heard, Histogram())
         joined = round(row.deliveries / max(1, row.frames), 1)
         table.append([row.driver, str(row.pace), row.said, *_late(times), joined, round(row.took_s, 1)])
-        for until, part in (("it was sent", spoken(heard)), ("it came to a viewer's machine", arrival(heard))):
-            causes.append([row.driver, str(row.pace), until, *_late(run.timeline.total.histograms.get(part, times))])
-        causes.append([row.driver, str(row.pace), "the generator read it", *_late(times)])
-        there = run.timeline.total.histograms.get(arrival(heard), Histogram())
         for percent in (50, 99):
             run.figure(f"{name}: p{percent} to a viewer", times.percentile(percent) / 1000, "ms", "lower")
-        run.figure(f"{name}: p99 to a viewer's machine", there.percentile(99) / 1000, "ms", "lower")
+        for until, part in (("it was sent", spoken(heard)), ("it came to a viewer's machine", arrival(heard))):
+            so_far = run.timeline.total.histograms.get(part, Histogram())
+            causes.append([row.driver, str(row.pace), until, *_late(so_far)])
+            run.figure(f"{name}: p99 until {until}", so_far.percentile(99) / 1000, "ms", "lower")
+        causes.append([row.driver, str(row.pace), "the generator read it", *_late(times)])
     percentiles = ("p50, ms", "p99, ms", "p99.9, ms", "max, ms")
     columns = ("driver", "messages/s", "said", *percentiles, "events a frame", "done, s")
     run.table("From when a message was due to each viewer's reading it", columns, table)

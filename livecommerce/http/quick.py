@@ -8,6 +8,7 @@ connection that is to close) aiohttp answers, with the same headers.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -42,11 +43,12 @@ _ALWAYS: Final = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items(
 
 
 class QuickAnswer(web.StreamResponse):
-    """A whole answer. Headers may be added until it is returned."""
+    """A whole answer."""
 
-    def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
-        super().__init__(status=status, headers=headers)
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status=status)
         self._bytes = body
+        self._own = headers
         self._sent = False
 
     @property
@@ -56,27 +58,34 @@ class QuickAnswer(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send head and body, where nothing is unusual."""
-        transport = request.transport
-        lines = [f"{name}: {value}" for name, value in self.headers.items()]
+        transport, own = request.transport, self._own
         usual = (
             request.version == HttpVersion11
             and request.keep_alive
             and request.method != hdrs.METH_HEAD
-            and transport is not None
-            and all(map(str.isprintable, lines))
+            and not self.headers  # somebody added one
+            and "".join(own.values()).isprintable()
         )
         if not usual or transport is None:
-            self.content_length = len(self._bytes)
-            if request.method == hdrs.METH_HEAD:
-                self._bytes = b""
-            return await super().prepare(request)
+            return await self._unusual(request)
         self._sent = True
-        lines += (f"Content-Length: {len(self._bytes)}", f"Date: {_date(int(time.time()))}")
-        head = "\r\n".join((_status_line(self.status), *lines, f"X-Request-Id: {request.get(REQUEST_ID, '')}", _ALWAYS))
-        transport.write(b"%b\r\n%b" % (head.encode(), self._bytes))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in own.items()])
+        head = (
+            f"{_status_line(self.status)}{lines}Content-Length: {len(self._bytes)}\r\n"
+            f"X-Request-Id: {request.get(REQUEST_ID, '')}\r\n{_date_line(int(time.time()))}{_ALWAYS}\r\n"
+        )
+        transport.write(head.encode() + self._bytes)
         if transport.get_write_buffer_size() > WAIT_BYTES:
             await request.writer.drain()
         return None
+
+    async def _unusual(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        for name, value in self._own.items():
+            self.headers.setdefault(name, value)
+        self.content_length = len(self._bytes)
+        if request.method == hdrs.METH_HEAD:
+            self._bytes = b""
+        return await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send what was not sent."""
@@ -86,10 +95,10 @@ class QuickAnswer(web.StreamResponse):
 
 @lru_cache(maxsize=64)
 def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
 
 
 @lru_cache(maxsize=1)
-def _date(now_s: int) -> str:
+def _date_line(now_s: int) -> str:
     """The moment, as RFC 9110 §5.6.7 writes it."""
-    return formatdate(now_s, usegmt=True)
+    return f"Date: {formatdate(now_s, usegmt=True)}\r\n"

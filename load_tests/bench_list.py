@@ -146,6 +146,19 @@ BENCHMARKS: list[Benchmark] = [
     ),
     Benchmark(
         subject=_PICTURE,
+        name="200 viewers of 2 Mbit/s",
+        words=("viewers", "--viewers", "200", "--megabits", "2", "--seconds", "8"),
+        rows=(
+            Row("the worker's CPU for one packet to one of 200 viewers", "server CPU a packet to a viewer",
+                "floor: copy, protect, send", "a bare loop of copy, encrypt and send"),
+            Row("packets lost of 2 Mbit/s with sound to each", "lost"),
+            Row("from the host to a viewer, p99", "forward delay, p99"),
+        ),
+        takes_s=45,
+        quick=("viewers", "--viewers", "5", "--seconds", "0.5", "--joins", "50", "--no-floor"),
+    ),
+    Benchmark(
+        subject=_PICTURE,
         name="first picture",
         words=("first-frame",),
         rows=(
@@ -153,6 +166,25 @@ BENCHMARKS: list[Benchmark] = [
             Row("p90 of these joins", "POST to first picture, p90"),
         ),
         takes_s=25,
+    ),
+    Benchmark(
+        subject=_PICTURE,
+        name="200 viewers of one stream",
+        words=("viewers", "--viewers", "200"),
+        rows=(
+            Row("worker's CPU for one packet of 1,100 bytes to one of 200 viewers", "server CPU a packet to a viewer",
+                "floor: copy, protect, send", "a bare loop of copy, protect and segmented send"),
+            Row("a packet's way from the host to a viewer's socket, p99", "forward delay, p99"),
+            Row("a viewer's share of the worker's memory", "memory a viewer"),
+        ),
+        takes_s=60,
+    ),
+    Benchmark(
+        subject=_PICTURE,
+        name="joining without media",
+        words=("viewers", "--viewers", "200", "--pause", "--no-floor", "--seconds", "2"),
+        rows=(Row("worker's CPU for a viewer's whole join: HTTP, keys, first report", "server CPU a join"),),
+        takes_s=30,
     ),
     Benchmark(
         subject=_START,

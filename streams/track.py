@@ -83,8 +83,7 @@ class Track:
             return None
         outgoing = self._place(sequence)
         late = outgoing <= self.sequence
-        taken = self.sequence - outgoing >= CAPACITY - 1 or self.ring.get(outgoing) is not None
-        if late and (taken or codec != self.codec):
+        if late and (codec != self.codec or self._taken(outgoing)):
             return None
         if not payload and not late:
             # Padding alone: closing the gap is cheaper than sending it on. (A late one fills its own hole instead.)
@@ -114,6 +113,10 @@ class Track:
         self.packets += 1
         self.octets += len(payload)
         return packet
+
+    def _taken(self, outgoing: int) -> bool:
+        """Whether a number is given out already, or too old to tell."""
+        return self.sequence - outgoing >= CAPACITY - 1 or self.ring.get(outgoing) is not None
 
     @property
     def clock_rate(self) -> int:

@@ -4,7 +4,8 @@ A state machine here is a table ``{state: {step: next state}}`` and one :func:`s
 raises one error and changes nothing. ``scripts.py`` writes the same tables into every Lua script, so that what Valkey
 does and what this page says cannot drift apart.
 
-Bounds: every number that reaches Lua stays below 10^14, because Lua's JSON writes larger ones as exponents.
+Bounds: every number that reaches Lua stays below 2^53, up to which it counts exactly; no script writes one by Lua's own
+JSON, which makes exponents of those from 10^14 on.
 """
 
 from __future__ import annotations
@@ -222,14 +223,14 @@ class Deal(Struct, frozen=True):
     product_id: str | None = None  # of the showcase, where the deal names one
 
 
-class Buyer(Struct, frozen=True):
+class Buyer(Struct, frozen=True, gc=False):
     """Who buys: the token's subject and public name."""
 
     id: str
     name: str
 
 
-class Order(Struct, frozen=True, omit_defaults=True):
+class Order(Struct, frozen=True, omit_defaults=True, gc=False):
     """An order; title and price are those of the moment it was placed. ``paid_ms`` is left out until it is paid.
 
     What a price rule did stands in the members that ``pricing.Price`` explains; they are left out where none did.

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-#: what one unit may cost; an order of the most units costs a thousand times that, with shipping a little more
+#: what one unit may cost, and what shipping may. A deal of the most units brings a million times both: the most there
+#: is anywhere, and less than the 2^53 up to which Lua and browsers count exactly
 MOST_PRICE = 1_000_000_000
-Amount = Annotated[int, Meta(ge=0, le=2_000_000_000_000, description="Minor units: 1999 is EUR 19.99")]
+Amount = Annotated[int, Meta(ge=0, le=2_000_000_000_000_000, description="Minor units: 1999 is EUR 19.99")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
 Title = Annotated[str, Meta(min_length=1, max_length=120)]
 Stock = Annotated[int, Meta(ge=1, le=1_000_000)]

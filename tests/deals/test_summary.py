@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from deals import keys
 from deals.errors import DealNotFound
-from deals.models import Money
+from deals.models import Money, Summary
 from deals.service import DealService
+from deals.terms import MOST_PRICE
 from tests.deals.helpers import ScriptClock, claim, open_deal
 
 
@@ -59,3 +60,18 @@ async def test_the_host_is_told_once_that_few_units_are_left(
         sold_out = event["type"] == "deal.stock" and event["data"]["left"] == 0
     await listener.aclose()  # type: ignore[no-untyped-call]
     assert heard == told
+
+
+async def test_the_largest_revenue_is_told_to_the_last_cent(timed: DealService, redis: Redis, stream_id: str) -> None:
+    """A million units at the highest price: beyond what Lua's own JSON writes, within what everybody counts exactly."""
+    deal = await open_deal(
+        timed, stream_id, price=Money(MOST_PRICE - 1, "EUR"), stock=1_000_000, per_buyer_limit=1000, duration_s=3600
+    )
+    sold_before = 999_000 * (MOST_PRICE - 1)
+    await redis.hset(keys.deal(stream_id, deal.id), "revenue", sold_before)
+    order = await claim(timed, deal, units=1000)
+    await timed.pay(order.id, buyer_id=order.buyer.id, payment_token="pm_ok")
+    told = msgspec.json.encode(await timed.summary(stream_id, deal.id))
+    assert msgspec.json.decode(told, type=Summary).revenue == Money(1_000_000 * (MOST_PRICE - 1), "EUR")
+    await timed.refund(order.id)
+    assert (await timed.summary(stream_id, deal.id)).revenue == Money(sold_before, "EUR")

@@ -155,7 +155,6 @@ BENCHMARKS: list[Benchmark] = [
             Row("from the host to a viewer, p99", "forward delay, p99"),
         ),
         takes_s=45,
-        quick=("viewers", "--viewers", "5", "--seconds", "0.5", "--joins", "50", "--no-floor"),
     ),
     Benchmark(
         subject=_PICTURE,

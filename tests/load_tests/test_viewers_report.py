@@ -38,12 +38,16 @@ def test_a_packet_that_a_viewer_s_own_socket_threw_away_is_not_the_server_s_loss
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"connected": 9}, {"playing": 9}, {"unauthentic": 1}, {"duplicates": 1}],
-    ids=lambda each: next(iter(each)),
+    ("changes", "check"),
+    [
+        ({"connected": 9}, "everybody is connected"),
+        ({"playing": 9}, "everybody gets the picture"),
+        ({"unauthentic": 1}, "nothing forged and nothing twice"),
+        ({"duplicates": 1}, "nothing forged and nothing twice"),
+    ],
 )
-def test_whatever_is_wrong_fails_the_run(changes: dict[str, int]) -> None:
-    assert len(failed(**changes)) == 1
+def test_whatever_is_wrong_fails_the_run(changes: dict[str, int], check: str) -> None:
+    assert failed(**changes) == [check]
 
 
 @pytest.mark.parametrize(("most", "flat"), [(4.8, True), (5.0, False)])
@@ -51,6 +55,7 @@ def test_a_sweep_is_judged_by_its_dearest_packet(most: float, flat: bool) -> Non
     more = FOUND | {"connected": 50, "playing": 50, "server_us_a_packet_a_viewer": most}
     made = report({}, {10: FOUND, 50: more})
     assert "50 viewers: server CPU a packet to a viewer" in made.figures
+    assert {check.name: check.passed for check in made.checks}["cost is flat within 25%"] is flat
     assert made.passed is flat
 
 

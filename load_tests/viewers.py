@@ -47,12 +47,13 @@ class Settings:
     processes: int
     floor: bool
     pause: bool
+    verify_every: int = 1
 
 
-async def _crowd(pipe: Connection, count: int) -> None:
+async def _crowd(pipe: Connection, count: int, verify_every: int) -> None:
     """A process of viewers, told by the pipe what to do."""
     loop = asyncio.get_running_loop()
-    crowd = Crowd(count)
+    crowd = Crowd(count, verify_every)
     connector = aiohttp.TCPConnector(limit=32)
     async with aiohttp.ClientSession(connector=connector) as http:
         while True:
@@ -69,21 +70,21 @@ async def _crowd(pipe: Connection, count: int) -> None:
                 return
 
 
-def _crowd_process(pipe: Connection, count: int) -> None:
-    uvloop.run(_crowd(pipe, count))
+def _crowd_process(pipe: Connection, count: int, verify_every: int) -> None:
+    uvloop.run(_crowd(pipe, count, verify_every))
 
 
 class Crowds:
     """Viewers in processes of their own."""
 
-    def __init__(self, viewers: int, processes: int) -> None:
+    def __init__(self, viewers: int, processes: int, verify_every: int) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes = []
         for index in range(processes):
             ours, theirs = spawn.Pipe()
             count = viewers // processes + (index < viewers % processes)
-            process = spawn.Process(target=_crowd_process, args=(theirs, count), daemon=True)
+            process = spawn.Process(target=_crowd_process, args=(theirs, count, verify_every), daemon=True)
             process.start()
             self._pipes.append(ours)
             self._processes.append(process)
@@ -125,7 +126,7 @@ class _Usage:
 
 async def measure(settings: Settings, target: Target, http: aiohttp.ClientSession) -> dict[str, Any]:
     """One run: the host, the joins, the steady state."""
-    crowds = Crowds(settings.viewers, settings.processes)
+    crowds = Crowds(settings.viewers, settings.processes, settings.verify_every)
     host = SyntheticHost(Shared(), settings.rate)
     await host.start(http, target.whip, target.host_token)
     await asyncio.sleep(1)
@@ -217,6 +218,13 @@ class _Counts(click.ParamType[list[int]]):
 @click.option("--seconds", default=15.0, show_default=True, help="Seconds to measure.")
 @click.option("--joins", default=40.0, show_default=True, help="Joins a second.")
 @click.option("--processes", default=1, show_default=True, help="Processes the viewers are spread over.")
+@click.option(
+    "--verify-every",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Once its picture is there a viewer decrypts one packet in so many; it reads all headers.",
+)
 @click.option("--pause", is_flag=True, help="Join while the host is away: what a join costs by itself.")
 @click.option("--floor/--no-floor", default=True, help="Measure the bare loop, too, before and after.")
 @click.option("--whip", help="Another server: where to publish.")
@@ -225,8 +233,8 @@ class _Counts(click.ParamType[list[int]]):
 @click.option("--pid", default=0, help="Another server: the process whose CPU and memory to look at.")
 @json_option
 def main(count: int, sweep: list[int] | None, packets: float, megabits: float | None, seconds: float, joins: float,
-         processes: int, pause: bool, floor: bool, whip: str | None, whep: str | None, token: str, pid: int,
-         json_path: Path | None) -> None:  # fmt: skip
+         processes: int, verify_every: int, pause: bool, floor: bool, whip: str | None, whep: str | None, token: str,
+         pid: int, json_path: Path | None) -> None:  # fmt: skip
     """Real WHEP viewers: CPU a packet, loss, delay, joins and memory of a relay, beside the bare floor.
 
     Each viewer has a socket of its own and does ICE, DTLS and SRTP; it checks sequence, authenticity and frames, and
@@ -241,7 +249,7 @@ def main(count: int, sweep: list[int] | None, packets: float, megabits: float | 
     target = Target(whip, whep, token, [token], pid) if whip and whep else None
     given = {name: value for name, value in click.get_current_context().params.items() if name not in _NOT_TOLD}
     runs = {
-        each: uvloop.run(run(Settings(each, rate, seconds, joins, processes, floor, pause), target))
+        each: uvloop.run(run(Settings(each, rate, seconds, joins, processes, floor, pause, verify_every), target))
         for each in sweep or [count]
     }
     finish(report(given, runs), Options(json_path=json_path))

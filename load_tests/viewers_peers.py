@@ -220,9 +220,11 @@ class LoadViewer:
 class Crowd:
     """The viewers of one process."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, verify_every: int = 1) -> None:
         self.shared = Shared()
         self.viewers = [LoadViewer(self.shared, index) for index in range(count)]
+        for viewer in self.viewers:
+            viewer.verify_every = verify_every
         self._task: asyncio.Task[None] | None = None
 
     async def join(

@@ -38,14 +38,14 @@ def figures(found: Mapping[str, Any]) -> dict[str, Figure]:
         if value is not None:
             made[name] = Figure(round(value * factor, 3), unit, "lower", note)
     packets = Figure(found["packets"], "packets", "", f"to {found['playing']} viewers")
-    return made | {"received and authentic": packets, "host late, at most": Figure(found["host_late_ms_max"], "ms")}
+    return made | {"received": packets, "host late, at most": Figure(found["host_late_ms_max"], "ms")}
 
 
 def report(settings: dict[str, Any], runs: Mapping[int, Mapping[str, Any]]) -> Report:
     """The report of runs by their number of viewers: one, or a sweep."""
     made = Report("viewers", settings)
     made.notes.append(
-        "Every viewer has a socket and keys of its own and checks each packet; the crowd's own CPU is not the server's."
+        "Every viewer has a socket and keys of its own and checks what comes; the crowd's own CPU is not the server's."
     )
     for count, found in runs.items():
         prefix = f"{count} viewers: " if len(runs) > 1 else ""

@@ -39,7 +39,7 @@ async def until(what: str, probe: Callable[[], Any], seconds: float = 20.0) -> A
 
 
 class MovingPicture(MediaStreamTrack):
-    """A small picture whose grey moves, 15 times a second."""
+    """A small picture whose grey moves, 30 times a second."""
 
     kind = "video"
 
@@ -52,11 +52,11 @@ class MovingPicture(MediaStreamTrack):
         now = time.monotonic()
         if self._started is None:
             self._started = now
-        await asyncio.sleep(max(0.0, self._started + self._count / 15 - now))
+        await asyncio.sleep(max(0.0, self._started + self._count / 30 - now))
         frame = av.VideoFrame(160, 120, "yuv420p")
         for plane in frame.planes:
             plane.update(random.Random(self._count).randbytes(plane.buffer_size))
-        frame.pts, frame.time_base = self._count * 6000, Fraction(1, 90000)
+        frame.pts, frame.time_base = self._count * 3000, Fraction(1, 90000)
         self._count += 1
         return frame
 

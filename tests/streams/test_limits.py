@@ -12,6 +12,7 @@ from streams.allowance import Allowance
 from streams.keyframes import KeyframeCache, KeyframeRequests
 from streams.packet import Packet
 from streams.relay import Relay
+from streams.viewer import Viewer
 from tests.streams.front import front
 from tests.streams.peers import until
 
@@ -29,7 +30,9 @@ async def test_a_host_that_sends_more_than_it_may_is_cut(relay: Relay, monkeypat
         await host.aclose(http, "")
 
 
-async def test_handshakes_that_come_at_once_are_spread_and_all_succeed(relay: Relay) -> None:
+async def test_handshakes_that_come_at_once_are_spread_and_all_succeed(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     relay._transport._handshakes = Allowance(20, 1)
     async with front(relay) as url, aiohttp.ClientSession() as http:
         host = SyntheticHost(Shared(), RATE)
@@ -45,6 +48,7 @@ async def test_handshakes_that_come_at_once_are_spread_and_all_succeed(relay: Re
         await until("delays", lambda: relay.stats("s1")["forward_delay_s"]["+Inf"] > 10)
         assert relay._transport.by_host == {"127.0.0.1": 7}
         await crowd.aclose()
+        monkeypatch.setattr(Viewer, "consent_limit_s", 0.2)  # they left without a word: only silence tells
         await until("they are freed", lambda: relay._transport.by_host == {"127.0.0.1": 1})
         await host.aclose(http, "")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiortc import RTCSessionDescription
 
-from streams import stun
+from streams import pipes, stun
 from streams.codecs import OPUS, VP8, Codec
 from streams.errors import StreamEnded
 from streams.pipe_ticket import Ticket, next_number, pack_codecs, unpack, unpack_codecs
@@ -73,7 +73,8 @@ async def workers(loopback_ice: None) -> AsyncIterator[Workers]:
         assert relay.failures == 0
 
 
-async def test_viewers_elsewhere_are_served_by_one_pipe(workers: Workers) -> None:
+async def test_viewers_elsewhere_are_served_by_one_pipe(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "IDLE_S", 1.0)
     origin, other = await workers.start("w1"), await workers.start("w2", "127.0.0.2")
     workers.exchange.origin = origin
     host = await Publisher().publish(origin, "s1")

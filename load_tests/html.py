@@ -99,7 +99,8 @@ def _checks(checks: Iterable[Check]) -> str:
 def _plot(plot: Plot) -> str:
     shown = plot.lines[:MOST_CURVES]
     names = [f'<span><i class="s{n}"></i>{escape(line.name)}</span>' for n, line in enumerate(shown)]
-    legend = f'<div class="legend">{"".join(names)}</div>' if len(names) > 1 else ""
+    told = len(shown) == 1 and shown[0].name.lower() == plot.title.lower()
+    legend = "" if told else f'<div class="legend">{"".join(names)}</div>'
     unit = f' <span class="dim">{escape(plot.unit)}</span>' if plot.unit else ""
     return f'<div class="card"><h3>{escape(_capital(plot.title))}{unit}</h3>{draw(plot)}{legend}</div>'
 

@@ -17,6 +17,8 @@ from load_tests.show_watched import Watched
 
 #: how old a sold-out answer may be: a worker's short cut (deals/sold_out.py)
 STALE_S = 1.0
+#: share of the packets that the load itself may lose for good before its verdict on the picture is worth nothing
+MOST_LOST_HERE = 0.01
 #: states in which an order's units are taken
 _TAKEN = ("held", "paying", "paid")
 
@@ -75,9 +77,18 @@ def media(evidence: Evidence) -> list[Check]:
     unverified = f"{seen.unauthentic} are not, of {seen.verified:,} that were checked"
     return [
         Check("the picture's sequence is whole", whole and not torn, _losses(evidence)),
+        kept_up(seen),
         Check("every packet is authentic", seen.unauthentic == 0 and seen.verified > 0, unverified),
         back(evidence),
     ]
+
+
+def kept_up(seen: Watched) -> Check:
+    """The load read what it was sent: a measure that loses packets itself proves nothing of the picture."""
+    lost_here = seen.lost - seen.lost_by_others
+    share = lost_here / max(1, seen.packets + seen.lost)
+    detail = f"{lost_here:,} lost for good in the viewers' own buffers, {share:.1%}"
+    return Check("the load kept up with its own viewers", share <= MOST_LOST_HERE, detail)
 
 
 def _losses(evidence: Evidence) -> str:

@@ -18,8 +18,10 @@ def check_deal(stream_id: str, deal_id: str) -> None:
 
 def clean(buyer: Buyer) -> Buyer:
     """The buyer, fit to be written."""
+    check_user(buyer.id)
     # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
-    return Buyer(check_user(buyer.id), buyer.name.encode("utf-8", "replace").decode())
+    name = buyer.name.encode("utf-8", "replace").decode()
+    return buyer if name == buyer.name else Buyer(buyer.id, name)
 
 
 def check_user(user_id: str) -> str:

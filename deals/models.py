@@ -223,14 +223,14 @@ class Deal(Struct, frozen=True):
     product_id: str | None = None  # of the showcase, where the deal names one
 
 
-class Buyer(Struct, frozen=True, gc=False):
+class Buyer(Struct, frozen=True):
     """Who buys: the token's subject and public name."""
 
     id: str
     name: str
 
 
-class Order(Struct, frozen=True, omit_defaults=True, gc=False):
+class Order(Struct, frozen=True, omit_defaults=True):
     """An order; title and price are those of the moment it was placed. ``paid_ms`` is left out until it is paid.
 
     What a price rule did stands in the members that ``pricing.Price`` explains; they are left out where none did.

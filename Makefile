@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports unit soak screens load bench bench-quick clean
+.PHONY: help run test check lint types imports unit firefox soak screens load bench bench-quick clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,13 +42,17 @@ imports: $(VENV)/.installed-test ## import contracts
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-test ## all tests (ARGS="tests/deals -k sold_out" for some)
-	$(BIN)/python -m pytest -m "not soak" $(or $(ARGS),$(TOGETHER))
+	$(BIN)/python -m pytest -m "not soak and not firefox" $(or $(ARGS),$(TOGETHER))
 
 chromium:
 	@sh tests/browser/ensure_chromium.sh
 
-soak: $(VENV)/.installed-test chromium ## what is long by nature
-	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+firefox: $(VENV)/.installed-test chromium ## watching, hosting and the pages in a real Firefox; about a minute
+	@sh tests/firefox/ensure_firefox.sh
+	$(BIN)/python -m pytest -m "firefox and not soak" tests/firefox $(ARGS)
+
+soak: $(VENV)/.installed-test chromium ## what is long by nature, and how long each of it took
+	$(BIN)/python -m pytest -m soak --timeout 3600 --durations 0 $(ARGS)
 
 load: $(VENV)/.installed-test ## a flash sale against a server of its own, with a report to open (ARGS="--buyers 5000")
 	@$(BIN)/python -m load_tests flash-sale --buyers 1500 --units 2000 --claims 10 --limit 2 --ramp 200:2500:8 \

@@ -171,3 +171,22 @@ def test_help_teaches_by_example() -> None:
 
 def test_the_version_is_said() -> None:
     assert run("--version").output.startswith("livecommerce, version 0.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(media_port=50000, workers=3), "media on UDP 50000 to 50002"),
+        (Settings(media_port=50000), "media on UDP 50000\n"),
+    ],
+)
+def test_a_start_says_which_udp_ports_have_to_be_open(
+    settings: Settings, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.announce(settings, "http://localhost:8080")
+    assert said in capsys.readouterr().out
+
+
+def test_free_udp_ports_are_not_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.announce(Settings(workers=3), "http://localhost:8080")
+    assert "UDP" not in capsys.readouterr().out

@@ -65,7 +65,8 @@ def _head(report: Report) -> str:
     when = f"{report.started_at.replace('T', ' ').replace('+00:00', ' UTC')} · {seconds:.0f} s"
     sizes = [f"{value:,} {name}" for name, value in report.settings.items() if _is_size(name, value)]
     asked = f'<p class="asked">{escape(" · ".join(sizes))}</p>' if sizes else ""
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in [report.shared, *report.notes])
+    notes = f'<p class="note">{escape(report.shared)}</p>'
+    notes += "".join(f'<p class="heed">{escape(note)}</p>' for note in report.notes)
     return f'<header><h1>{escape(report.command)}</h1>{pill}</header><p class="dim">{escape(when)}</p>{asked}{notes}'
 
 

@@ -24,6 +24,7 @@ p { margin: 6px 0 } .dim, .note { color: var(--dim) } .note { font-size: 13.5px 
 .pill.good { background: var(--goodbg) } .pill.bad { background: var(--badbg) }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px }
 .tiles, .plots, .two { display: grid; gap: 12px }
+.heed { border-left: 3px solid var(--c4); padding: 2px 0 2px 12px; font-size: 14px; max-width: 76ch }
 .asked { font-weight: 600; margin-top: 10px }
 .tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); margin: 18px 0 }
 .plots, .two { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)) }

@@ -34,7 +34,7 @@ STREAMS_AT_ONCE = 200
 #: ticks under way at once
 MAX_FIRING = 16
 #: orders expired or refunded in one tick: less than 1 ms of script; what is left is due again at once
-CHUNK = 16
+CHUNK = 10
 #: a worker has this long for an order's money before another may take it up
 LEASE_MS = 5_000
 #: an idle stream leaves the index this long after it was last touched

@@ -35,6 +35,7 @@ from load_tests.claim_floor import fresh_valkey
 from load_tests.report import Report, Rows, percentile
 
 GOAL_US = 1000
+_ROUNDS_A_STREAM = 12
 EUR = Money(1999, "EUR")
 SPEC = DealSpec("Lamp", EUR, stock=100_000, per_buyer_limit=1000, duration_s=3600, hold_s=600)
 
@@ -68,7 +69,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.runner = _Runner(self.redis)
-        self.stream = new_id("s")
+        self.stream = ""
         payments = SimulatedPayments(self.redis, development=True)
         self.deals = DealService(self.redis, self.runner, payments, now_ms=_now_ms, new_id=new_id)
         store = Store(self.redis, _now_ms)
@@ -137,8 +138,10 @@ async def measure(rounds: int) -> Report:
         await redis.config_set("slowlog-log-slower-than", 0)
         await redis.config_set("slowlog-max-len", 10_000)
         stage = Stage(redis)
-        await furnish(stage)
         for round_ in range(rounds + 1):
+            if round_ % _ROUNDS_A_STREAM == 0:  # a stream takes only so many unfinished deals
+                stage.stream = new_id("s")
+                await furnish(stage)
             if round_ == 1:
                 stage.took_us.clear()  # the texts were sent, the showcase was filled
             for case in CASES:

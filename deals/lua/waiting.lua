@@ -4,7 +4,7 @@
 -- price, where a rule changes it>' of the order that an offer would be. A unit that comes back while somebody waits goes from hand to hand.
 
 -- Offers made by one script, and how many of the next in line are told their new place: both bound its length.
-local OFFERS, TOLD = 16, 10
+local OFFERS, TOLD = 10, 10
 
 local function leave_queue(user)
   redis.call('ZREM', QUEUE, user)

@@ -240,7 +240,7 @@ async def test_late_money_is_given_back_when_a_part_is_gone(
 async def _expired_while_paying(timed: DealService, clock: ScriptClock, deal: Deal, key: str = "k") -> Order:
     where = keys.of_deal(deal.stream_id, deal.id)
     order = await claim(timed, deal, 1, key=key)
-    await timed._scripts("pay_begin", where, (order.id.rsplit(".", 1)[1], "user-1", "a", 1000, 20_000))
+    await timed._scripts("pay_begin", where, (order.id.rsplit(".", 1)[1], "user-1", "a", 1000, 20_000, 10))
     clock.now_ms += 11_000
     await timed._scripts("tick", where, (deal.id, 50, 5000))
     return order

@@ -269,3 +269,19 @@ def test_layers_that_nobody_could_send_are_a_bad_sdp(offer: str) -> None:
 
 def test_the_fixtures_are_there() -> None:
     assert len(list(Path(OFFERS).glob("*.sdp"))) == 17
+
+
+def test_offers_that_differ_only_in_what_is_a_session_s_own_are_read_each_for_itself() -> None:
+    """What many offers share is read once: nobody may get another's credentials, certificate or SSRCs by that."""
+    original = changed = text("publish-chromium-156-whip-whep-vp8")
+    first = parse_offer(original)
+    for name, value in (("ice-ufrag", "other"), ("ice-pwd", "p" * 24), ("fingerprint", "sha-256 AB:CD")):
+        changed = re.sub(rf"a={name}:[^\r\n]+", f"a={name}:{value}", changed)
+    changed = re.sub(r"a=ssrc:\d+", "a=ssrc:4711", changed)
+    second = parse_offer(changed)
+    for before, after in zip(first.sections, second.sections, strict=True):
+        assert (after.ufrag, after.password, after.fingerprints) == ("other", "p" * 24, (("sha-256", "AB:CD"),))
+        assert after.ssrcs == ((4711,) if before.ssrcs else ())
+        own = {name: getattr(before, name) for name in ("ufrag", "password", "fingerprints", "ssrcs")}
+        assert after._replace(**own) == before
+    assert parse_offer(original) == first

@@ -67,6 +67,22 @@ async def test_a_dutch_browser_reads_dutch_and_may_switch(browser: Browser, api:
     calm(page)
 
 
+async def test_a_page_that_cannot_start_says_so(browser: Browser, api: Api) -> None:
+    """Scripts that a browser is too old for, or that do not come: a sentence in both languages instead of nothing."""
+    context = await browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = await context.new_page()
+    await page.route("**/ui/dom.js", lambda route: route.fulfill(body="class {", content_type="text/javascript"))
+    await page.goto(api.url)
+    words = page.locator(".not-started")
+    await expect(words).to_be_hidden()
+    await words.evaluate("(element) => element.getAnimations().forEach((each) => each.finish())")
+    await expect(words).to_be_visible()
+    await expect(words).to_contain_text("werk je browser bij")
+    other = await visit(browser, api.url)
+    await expect(other.get_by_test_id("studio-link")).to_be_visible(timeout=PATIENCE_MS)
+    await expect(other.locator(".not-started")).to_have_count(0)
+
+
 async def test_a_hold_survives_a_reload_of_the_page(browser: Browser, api: Api) -> None:
     host, stream = await show(api)
     page = await visit(browser, f"{api.url}/watch/{stream}")

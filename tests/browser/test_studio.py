@@ -37,21 +37,21 @@ NO_CAMERA = [
     (camera_that("NotAllowedError"), "camera_denied", "Allow camera and microphone for this page"),
     (camera_that("NotFoundError"), "camera_missing", "No camera or microphone was found"),
     (camera_that("NotReadableError"), "camera_busy", "Another program is using the camera"),
-    (INSECURE, "insecure", "--tls-cert"),
     (OLD, "browser_old", "Please update it"),
+    (INSECURE, "insecure", "--tls-cert"),
 ]
 
 
 async def test_no_camera_is_told_in_plain_words(browser: Browser, server: RunningServer) -> None:
     """Whatever the reason, the host reads it under the button, stays off the air, and can try again."""
+    page = await open_page(browser, f"{server.url}/studio", PHONE, script=NO_CAMERA[0][0])
+    await sign_in_to_studio(page)
     for script, code, words in NO_CAMERA:
-        page = await open_page(browser, f"{server.url}/studio", PHONE, script=script)
-        await sign_in_to_studio(page)
+        await page.evaluate(f"() => {{ {script} }}")
         await page.get_by_test_id("go-live").click()
         await told(page.get_by_test_id("studio-refusal"), code, words)
         await expect(page.get_by_test_id("go-live")).to_be_enabled()
         await expect(page.get_by_test_id("studio-state")).to_have_attribute("data-state", "ready")
-        await page.context.close()
 
 
 async def test_a_phone_is_enough_to_sell(browser: Browser, server: RunningServer, api: Api) -> None:

@@ -25,6 +25,7 @@ export async function loadTexts() {
   texts = await response.json();
   plurals = new Intl.PluralRules(language);
   document.documentElement.lang = language;
+  document.querySelector(".not-started")?.remove();
 }
 
 export function currentLanguage() {

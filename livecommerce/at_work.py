@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from livecommerce.commands import Accepted, Refused, begin, carry_out
 from livecommerce.schema.command import Command
 from livecommerce.tasks import stop
 from livecommerce.visit import Row, Visit
+
+log = logging.getLogger(__name__)
 
 #: commands of one connection at work at the same time
 MOST = 8
@@ -57,7 +60,11 @@ class AtWork:
 
     def _finish(self, reply: Accepted | Refused) -> None:
         self._release()
-        self._reply(reply)
+        try:
+            self._reply(reply)
+        except Exception:
+            # Whoever carried the command out has done so: to them, and to what they do next, it is all the same.
+            log.exception("a command could not be answered")
 
     def _release(self) -> None:
         self._count -= 1

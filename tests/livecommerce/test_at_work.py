@@ -84,3 +84,23 @@ async def test_what_is_cancelled_at_the_end_of_its_connection_does_not_answer() 
         task.cancel()
     await closing
     assert replies == []
+
+
+async def test_an_answer_that_cannot_be_given_counts_once() -> None:
+    answered: list[int | None] = []
+
+    def broken(reply: Accepted | Refused) -> None:
+        answered.append(reply.re)
+        raise RuntimeError("the connection went wrong")
+
+    async def never(visit: Visit, command: Ping) -> Any:
+        raise AssertionError("it was carried out already")
+
+    def at_once(visit: Visit, command: Ping, told: Told) -> bool:
+        told({})
+        return True
+
+    work = AtWork(broken)
+    for number in range(3):
+        await work.begin(VISIT, "ping", Row(Grant.WATCH, never, begin=at_once), Ping(id=number))
+    assert (answered, work._count) == ([0, 1, 2], 0)

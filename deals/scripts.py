@@ -103,7 +103,7 @@ _OTHERS = (
     *("put_code", "delete_code", "put_item", "delete_item", "put_shipping"),
 )
 #: what the scripts of a deal share, in this order
-_SHARED = ("of_deal", "bundle", "prices", "deal", "timeline", "codes", "order", "waiting")
+_SHARED = ("of_deal", "bundle", "prices", "deal", "timeline", "codes", "order", "queue", "waiting")
 #: what claims need; each function and table of a script is made anew by each call, 0.2 µs each
 _CLAIMING = ("of_deal", "bundle", "prices", "deal", "timeline", "codes", "claiming")
 _OF_A_DEAL = (

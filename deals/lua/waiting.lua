@@ -1,22 +1,8 @@
--- waiting.lua: units that come back, and who waits for them; shared by the scripts of a deal, after order.lua.
---
--- QUEUE: who waits, first come first; QUEUED: each one's '<ref> <JSON members "id", "buyer", "units">\n<those of its
--- price, where a rule changes it>' of the order that an offer would be. A unit that comes back while somebody waits goes from hand to hand.
+-- waiting.lua: units that come back go to who waits for them; shared by the scripts of a deal, after queue.lua.
+-- A unit that comes back while somebody waits goes from hand to hand.
 
--- Offers made by one script, and how many of the next in line are told their new place: both bound its length.
-local OFFERS, TOLD = 10, 10
-
-local function leave_queue(user)
-  redis.call('ZREM', QUEUE, user)
-  redis.call('HDEL', QUEUED, user)
-end
-
--- The next in line are told where they stand now.
-local function tell_places(deal)
-  for i, user in ipairs(redis.call('ZRANGE', QUEUE, 0, TOLD - 1)) do
-    tell(LOG, user, 'waitlist.position', '{"deal_id":"' .. deal .. '","position":' .. i .. '}')
-  end
-end
+-- Offers made by one script: what bounds its length.
+local OFFERS = 10
 
 local function offer(d, o, members, price, now)
   local who, deadline = 'b:' .. o.buyer.id, now + d.hold
@@ -32,9 +18,6 @@ local function offer(d, o, members, price, now)
   tell(LOG, o.buyer.id, 'waitlist.offer', '{"order":' .. json .. '}')
   return true
 end
-
--- Whether units are left that are somebody's who waits: more came back at once than one script offers.
-local function somebody_waits(d) return on_sale(d) > 0 and redis.call('EXISTS', QUEUE) == 1 end
 
 -- Give what is left to the first in line, one unit each; returns how many units went.
 local function serve_queue(d, now)

@@ -19,8 +19,8 @@ FILES = {
 }
 #: what scripts share; never run by themselves
 SHARED = {
-    *("of_deal.lua", "bundle.lua", "prices.lua", "deal.lua", "timeline.lua", "codes.lua", "order.lua", "waiting.lua"),
-    "claiming.lua",
+    *("of_deal.lua", "bundle.lua", "prices.lua", "deal.lua", "timeline.lua", "codes.lua", "order.lua"),
+    *("queue.lua", "waiting.lua", "claiming.lua"),
 }
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, DealsError) and e is not DealsError]
 

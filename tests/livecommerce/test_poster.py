@@ -11,6 +11,7 @@ from livecommerce import keys
 from livecommerce.jpeg import jpeg_size
 from livecommerce.posters import KEPT_S, MAX_POSTER_BYTES, MOST_KEPT, Posters
 from tests.livecommerce.edge import EdgeWorker
+from tests.livecommerce.rooms import room_worker
 
 
 def picture(width: int = 64, height: int = 96, shade: int = 90) -> bytes:
@@ -112,3 +113,15 @@ async def test_posters_come_at_a_pace_and_few_stay_in_memory(edge: EdgeWorker, m
     assert await posters.get(newest, kept.tag) == kept
     assert await posters.get(oldest, kept.tag) is None
     assert await posters.get(newest, "another") is None
+
+
+async def test_who_joins_is_told_where_the_poster_is(valkey_url: str) -> None:
+    async with room_worker(valkey_url) as worker:
+        with_one, without = await worker.stream(), await worker.stream()
+        path = f"/api/v1/streams/{with_one}/poster"
+        headers = JPEG | {"Authorization": f"Bearer {worker.token('host', 'host')}"}
+        async with worker.client.put(worker.url + path, data=picture(), headers=headers) as answer:
+            assert answer.status == 204
+        told = [(await worker.join(each)).joined["stream"]["poster_url"] for each in (with_one, without)]
+        assert told[0].startswith(f"https://shop.example{path}?v=")
+        assert told[1] is None

@@ -33,6 +33,7 @@ PACKAGES = (
     "@roamhq/wrtc@0.10.0",
     "werift@0.24.4",
     "node-datachannel@0.33.4",
+    "whip-whep@1.2.0",
     "esbuild@0.28.2",
 )
 PAGE = '<!doctype html><meta charset="utf-8"><title>foreign</title><link rel="icon" href="data:,">'
@@ -109,12 +110,19 @@ class Show:
 
 
 @pytest.fixture
-async def show(browser: Browser, server: str, site: str) -> AsyncIterator[Show]:
+def hand() -> str:
+    """Whose libraries the pages use."""
+    return "eyevinn"
+
+
+@pytest.fixture
+async def show(browser: Browser, server: str, site: str, hand: str) -> AsyncIterator[Show]:
     async with Api(server) as api:
         host = await api.guest("Host")
         stream_id = await api.stream(host, "By other hands")
         page = await opened(browser, site)
-        session = await page.evaluate("([to, token]) => publish(to, token)", [f"{server}/whip/{stream_id}", host.token])
+        told = [hand, f"{server}/whip/{stream_id}", host.token]
+        session = await page.evaluate("([hand, to, token]) => by[hand].publish(to, token)", told)
         assert session.startswith(f"{server}/whip/{stream_id}/")
         show = Show(api, host, stream_id, page)
 
@@ -131,11 +139,12 @@ async def show(browser: Browser, server: str, site: str) -> AsyncIterator[Show]:
         await comes("the library's DELETE", over)
 
 
-async def test_eyevinns_host_and_player(browser: Browser, show: Show, site: str) -> None:
-    """Both send no If-Match, one an ETag header with its candidates; the player sends a token of its own words."""
+@pytest.mark.parametrize("hand", ["eyevinn", "medooze"])
+async def test_a_host_and_a_viewer_by_other_hands(browser: Browser, show: Show, site: str, hand: str) -> None:
+    """Some send no If-Match, one an ETag header with its candidates instead."""
     viewer = await opened(browser, site)
     guest = await show.api.guest("Viewer")
-    await viewer.evaluate("([from, token]) => watch(from, token)", [show.whep, guest.token])
+    await viewer.evaluate("([hand, from, token]) => by[hand].watch(from, token)", [hand, show.whep, guest.token])
 
     async def plays() -> dict[str, Any]:
         seen: dict[str, Any] = await viewer.evaluate("seen()")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 
 import pytest
 
+from livecommerce.http.bodies import MAX_JSON_BYTES
 from tests.livecommerce.edge import EdgeWorker
 
 #: what differs from answer to answer, or says how the connection goes on
@@ -50,6 +52,16 @@ async def test_requests_sent_ahead_are_answered_in_their_order(edge: EdgeWorker)
     answers = await _asked(edge, *ways)
     assert [first.split(" ")[1] for first, _, _ in answers] == ["404", "401", "404", "404"]
     assert len({headers["x-request-id"] for _, headers, _ in answers}) == len(ways)
+
+
+async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(edge: EdgeWorker) -> None:
+    """Its length is small, and all of it comes with the head."""
+    for size, status in ((1000, "422"), (MAX_JSON_BYTES + 1000, "413")):
+        body = zlib.compress(b'{"name":"' + b"n" * size + b'","more":1}')
+        more = f"Content-Type: application/json\r\nContent-Encoding: deflate\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /api/v1/guest HTTP/1.1\r\nHost: h\r\n{more}\r\n".encode()
+        [(first, _, _)] = await _asked(edge, head + body)
+        assert first.split(" ")[1] == status
 
 
 @pytest.mark.parametrize("how", ["1.0", "close"])

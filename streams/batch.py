@@ -134,14 +134,6 @@ class Batch:
         *most, last = plaintexts
         return b"".join([part for each in most for part in (length, each, gap)] + [_LENGTH.pack(len(last)), last])
 
-    def changed(self, template: bytes, heads: Sequence[bytes]) -> bytes:
-        """The template with other heads to its packets, each as long as it is now."""
-        changed, position = bytearray(template), LENGTH_BYTES
-        for head in heads:
-            changed[position : position + len(head)] = head
-            position += self.unit
-        return bytes(changed)
-
     def load(self, sizes: array[int], slots: int) -> None:
         """Write into so many headers what packets a run has; all but the last of one size."""
         loaded, done = self._loaded

@@ -15,13 +15,13 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice, repeat, starmap
+from itertools import repeat, starmap
 from typing import Any, Protocol
 
 from streams import batch as batches
-from streams.batch import HEADER_BYTES, MAX_SEGMENTS, WIDTH, Outlet, Slot, ancillary
+from streams.batch import HEADER_BYTES, LENGTH_BYTES, MAX_SEGMENTS, WIDTH, Outlet, Slot, ancillary
 from streams.delays import Delays
-from streams.packet import Packet, Rendering
+from streams.packet import Mark, Packet, Rendering
 from streams.runs import split_runs
 from streams.srtp import MAX_SEND_BYTES, SendBuffer, memmove, protect
 
@@ -72,27 +72,50 @@ class PreparedRun:
         self.sizes[-1] = last
         self.total = stride * (count - 1) + last
 
-    def with_heads(self, heads: Sequence[bytes]) -> PreparedRun:
-        """The same run for viewers to whom its packets begin otherwise."""
+    def again(self, rendering: Rendering, marks: Sequence[Mark]) -> PreparedRun:
+        """The same packets as another rendering of the same shape has them."""
         other = PreparedRun.__new__(PreparedRun)
         other.arrived_s, other.batch, other.count = self.arrived_s, self.batch, self.count
         other.sizes, other.total = self.sizes, self.total
-        other.template = self.batch.changed(self.template, heads)
+        template = bytearray(self.template)
+        rendering.write(template, marks)
+        other.template = bytes(template)
         return other
 
 
-#: runs of the same packets, by the shape of the renderings they serve
-Drafts = dict[Rendering, list[PreparedRun]]
+class Draft:
+    """Runs of some packets, from which those of other renderings of the same shape are made."""
+
+    def __init__(self, packets: Sequence[Packet], rendering: Rendering, runs: list[PreparedRun]) -> None:
+        self._packets, self._rendering, self._runs = packets, rendering, runs
+        self._marks: dict[bool, list[list[Mark]]] = {}
+
+    def runs(self, rendering: Rendering) -> list[PreparedRun]:
+        """The runs as this rendering has them; byte for byte what it would have by itself."""
+        counts = any(each.shift is not None and each.shift.counts for each in (self._rendering, rendering))
+        if counts not in self._marks:
+            self._marks[counts] = self._marked(counts)
+        return [run.again(rendering, marks) for run, marks in zip(self._runs, self._marks[counts], strict=True)]
+
+    def _marked(self, counts: bool) -> list[list[Mark]]:
+        packets, marks = iter(self._packets), []
+        for run in self._runs:
+            places = range(LENGTH_BYTES, LENGTH_BYTES + run.count * run.batch.unit, run.batch.unit)
+            marks.append([self._rendering.mark(next(packets), place, counts=counts) for place in places])
+        return marks
+
+
+#: drafts of the same packets by the shape of the renderings that they serve
+Drafts = dict[Rendering, Draft]
 
 
 def prepare(
     packets: Sequence[Packet], rendering: Rendering, ssrc: int, buffer: SendBuffer, drafts: Drafts | None = None
 ) -> list[PreparedRun]:
-    """The packets as runs of one rendering; only their heads where ``drafts`` has the same packets in its shape."""
+    """The packets as runs of one rendering; made from those in ``drafts``, of the same packets, where one is alike."""
     draft = drafts.get(rendering.shape) if drafts else None
     if draft is not None:
-        heads = iter([rendering.head(packet, ssrc) for packet in packets])
-        return [run.with_heads(list(islice(heads, run.count))) for run in draft]
+        return draft.runs(rendering)
     plaintexts = [rendering.plaintext(packet, ssrc) for packet in packets]
     sizes = [len(each) for each in plaintexts]
     tag = rendering.tag_bytes
@@ -101,7 +124,7 @@ def prepare(
         PreparedRun(plaintexts[each.start : each.stop], tag, buffer, packets[each.start].arrived_s) for each in ranges
     ]
     if drafts is not None:
-        drafts[rendering.shape] = runs
+        drafts[rendering.shape] = Draft(packets, rendering, runs)
     return runs
 
 

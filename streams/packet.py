@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import pack
+from struct import Struct, pack
 from typing import NamedTuple
 
 from streams import vp8
 from streams.rtp import FIXED
+
+#: sequence number and timestamp in an RTP header; a VP8 picture id of 15 bits
+_NUMBERS, _PICTURE = Struct("!HI"), Struct("!H")
 
 
 class Packet:
@@ -80,12 +83,34 @@ class Shift(NamedTuple):
         """Without latecomers from before the change."""
         return [each for each in packets if each.sequence >= self.first]
 
-    def payload(self, packet: Packet, size: int | None = None) -> bytes:
-        """The packet's payload, or its first bytes, with its VP8 counters continued; of the same size."""
-        payload = packet.payload[:size]
-        if not (self.picture or self.base) or packet.descriptor is None:
-            return payload
-        return vp8.shifted(payload, packet.descriptor, self.picture, self.base)
+    @property
+    def counts(self) -> bool:
+        """Whether it touches the payload: only that of VP8 is ever touched."""
+        return bool(self.picture or self.base)
+
+    def payload(self, packet: Packet) -> bytes:
+        """The packet's payload with its VP8 counters continued; of the same size."""
+        if not self.counts or packet.descriptor is None:
+            return packet.payload
+        return vp8.shifted(packet.payload, packet.descriptor, self.picture, self.base)
+
+
+#: changes nothing
+NO_SHIFT = Shift(0)
+
+
+class Mark(NamedTuple):
+    """What of one packet among others may differ between renderings of one shape, and where it stands."""
+
+    position: int
+    sequence: int
+    timestamp: int
+    #: a place of 0 means that there is none
+    picture_place: int
+    picture_bits: int
+    picture: int
+    base_place: int
+    base: int
 
 
 class Rendering(NamedTuple):
@@ -115,15 +140,33 @@ class Rendering(NamedTuple):
 
     @property
     def shape(self) -> Rendering:
-        """Equal for renderings whose plaintexts differ in nothing but :meth:`head`."""
+        """Equal for renderings whose plaintexts differ in nothing but what :meth:`write` writes."""
         return self._replace(sequence_offset=0, shift=None)
 
-    def head(self, packet: Packet, ssrc: int) -> bytes:
-        """How the plaintext begins: all of it that other renderings of the same shape have otherwise."""
-        shift, payload = self.shift, packet.payload[: vp8.MAX_DESCRIPTOR]
-        if shift is not None and (shift.picture or shift.base):
-            payload = shift.payload(packet, vp8.MAX_DESCRIPTOR)
-        return self._header(packet, self.ssrc or ssrc, self.payload_type, self.sequence(packet)) + payload
+    def mark(self, packet: Packet, position: int, *, counts: bool) -> Mark:
+        """The mark of a packet whose plaintext stands at a position; ``counts``: with its VP8 counters."""
+        told = packet.descriptor if counts else None
+        start = position + 12 + (8 if packet.orientation is not None and self.orientation_id else 0)
+        picture = base = 0
+        if told is not None:
+            picture = start + told.picture_place if told.picture_place else 0
+            base = start + told.base_place if told.base_place else 0
+            return Mark(
+                position, packet.sequence, packet.timestamp, picture, told.picture_bits, told.picture, base, told.base
+            )
+        return Mark(position, packet.sequence, packet.timestamp, 0, 0, 0, 0, 0)
+
+    def write(self, data: bytearray, marks: Sequence[Mark]) -> None:
+        """Make this rendering's packets of those of another of the same shape. Hot path of viewers who are alone."""
+        offset, (_, later, pictures, bases) = self.sequence_offset, self.shift or NO_SHIFT
+        for position, sequence, timestamp, picture_place, bits, picture, base_place, base in marks:
+            _NUMBERS.pack_into(data, position + 2, sequence - offset & 0xFFFF, timestamp + later & 0xFFFFFFFF)
+            if bits == 15:
+                _PICTURE.pack_into(data, picture_place, 0x8000 | (picture + pictures) % vp8.PICTURES)
+            elif bits:
+                data[picture_place] = (picture + pictures) % vp8.SHORT_PICTURES
+            if base_place:
+                data[base_place] = (base + bases) % vp8.BASE_PICTURES
 
     def retransmission(self, packet: Packet, ssrc: int, payload_type: int, sequence: int) -> bytes:
         """The packet wrapped for RTX (RFC 4588 §4): its own sequence space, the original number first."""

@@ -11,8 +11,6 @@ from typing import NamedTuple
 PICTURES = 1 << 15
 SHORT_PICTURES = 1 << 7
 BASE_PICTURES = 1 << 8
-#: bytes of the longest descriptor
-MAX_DESCRIPTOR = 6
 
 
 class Descriptor(NamedTuple):

@@ -151,7 +151,8 @@ class Crowd:
         self._sweeper = self._loop.call_later(1.0, self._sweep)
 
     def _enter(self, viewer: Viewer) -> None:
-        if viewer.sock is None:
+        # A viewer whose moment comes after the end stays away.
+        if viewer.sock is None and self.selector.get_map() is not None:
             self._waiting.append(viewer)
             self._fill()
 

@@ -291,3 +291,10 @@ def test_tallies_of_two_processes_that_disagree_are_a_fork() -> None:
     total = Tally(ids={1: "a"}, joined=1, viewers_shown=5)
     total.add(Tally(ids={1: "b", 2: "c"}, joined=2, viewers_shown=4))
     assert (total.forks, total.ids[2], total.joined, total.viewers_shown) == (1, "c", 3, 4)
+
+
+async def test_a_viewer_whose_moment_comes_after_the_end_stays_away() -> None:
+    crowd = Crowd(("127.0.0.1", 1), "/ws/s", ["a", "b"], meter=Meter())
+    crowd.aclose()
+    crowd._enter(crowd.viewers[0])
+    assert crowd.viewers[0].sock is None

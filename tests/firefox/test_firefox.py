@@ -169,37 +169,36 @@ def excused(complaint: str) -> bool:
     return any(words in complaint for words in ("ICE failed", "establish a connection", "interrupted while"))
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-async def test_the_pages(fox: Firefox, api: Api, size: tuple[int, int]) -> None:
+async def test_the_pages(fox: Firefox, api: Api) -> None:
     """Nothing in the console, nothing wider than the window, nothing that axe finds; sheets and keys work."""
     axe = await asyncio.to_thread((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text)
     stage = await Stage.set(api)
     await stage.fill_showcase()
     await stage.ask("POST", "products/bag/pin")
     await stage.deal()
-    tab = await fox.open(api.url, size, script=axe)
-    await tab.sees("home-stream", stage.host.name)
-    await whole(tab, "/")
+    for size in (PHONE, DESK):
+        tab = await fox.open(api.url, size, script=axe)
+        await tab.sees("home-stream", stage.host.name)
+        await whole(tab, f"/ at {size}")
+        await tab.go(stage.url)
+        await tab.until(JOINED)
+        await tab.sees("deal-buy")
+        await whole(tab, f"/watch at {size}")
+        await tab.click("product-card")
+        await tab.sees("product-sheet", "Canvas tote")
+        await whole(tab, f"the product's sheet at {size}")
+        await tab.type(ESCAPE)
+        await tab.until(f"!{shown('product-sheet')}.length")
+        await tab.fill("chat-input", "by the keyboard")
+        await tab.type(TAB)
+        await tab.until("document.activeElement.matches('button:focus-visible')")
 
-    await tab.go(stage.url)
-    await tab.until(JOINED)
-    await tab.sees("deal-buy")
-    await whole(tab, "/watch")
-    await tab.click("product-card")
-    await tab.sees("product-sheet", "Canvas tote")
-    await whole(tab, "the product's sheet")
-    await tab.type(ESCAPE)
-    await tab.until(f"!{shown('product-sheet')}.length")
-    await tab.fill("chat-input", "by the keyboard")
-    await tab.type(TAB)
-    await tab.until("document.activeElement.matches('button:focus-visible')")
-
-    await tab.go(f"{api.url}/studio#token={stage.host.token}")
-    await tab.click("continue-stream")
-    await tab.until(JOINED)
-    await tab.sees("board-deal" if size == DESK else "tab-deals")
-    await whole(tab, "/studio")
-    assert tab.complaints == []
+        await tab.go(f"{api.url}/studio#token={stage.host.token}")
+        await tab.click("continue-stream")
+        await tab.until(JOINED)
+        await tab.sees("board-deal" if size == DESK else "tab-deals")
+        await whole(tab, f"/studio at {size}")
+        assert tab.complaints == []
 
 
 async def whole(tab: Tab, what: str) -> None:

@@ -75,6 +75,7 @@ async def take_show(browser: Browser, api: Api, take: Take) -> None:
     await talk(stage, pages)
     await asyncio.sleep(SETTLED_S)
     await take_all(pages, take, "chat")
+    await take_waiting(browser, stage, take)
     await shop(stage, pages, take)
     await host.context.close()
     for page in pages.values():
@@ -85,6 +86,18 @@ async def take_show(browser: Browser, api: Api, take: Take) -> None:
         await page.get_by_test_id("end-product").first.wait_for()
     await take_all(pages, take, "ended")
     for page in pages.values():
+        await page.context.close()
+
+
+async def take_waiting(browser: Browser, stage: Stage, take: Take) -> None:
+    """The show's poster behind the words, while the picture is on its way."""
+    for size, dimensions in SIZES.items():
+        page = await (await window(browser, dimensions)).new_page()
+        await page.route("**/whep/**", lambda route: route.abort())
+        await page.goto(stage.url)
+        await page.get_by_test_id("backdrop").wait_for()
+        await page.get_by_test_id("chat-line").filter(has_text="welcome!").wait_for()
+        await take(page, f"watch-{size}-reconnecting")
         await page.context.close()
 
 

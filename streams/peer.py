@@ -21,6 +21,8 @@ CONSENT_S = 15.0
 HANDSHAKE_S = 15.0
 #: seconds after which OpenSSL's part is freed even if the peer never proved that it heard our last flight
 LIGHTEN_S = 10.0
+#: SSRCs a peer may send by: for each libsrtp keeps a context, among which it looks one by one
+MAX_SSRCS = 64
 #: source addresses a peer may have at once: a phone with two networks tries a handful
 MAX_ADDRESSES = 8
 
@@ -62,6 +64,8 @@ class Peer:
         self.gone = False
         self._on_gone = on_gone
         self._addresses: list[Any] = []
+        #: as they stand in packets that were authentic
+        self._ssrcs: set[bytes] = set()
         self._dtls: DtlsSession | None = None
         #: whether anything authentic came: the peer has the keys, so our last flight need not be sent again
         self.heard = False
@@ -192,6 +196,18 @@ class Peer:
             self._dtls.feed(data)
         else:
             self._early = data  # came before its turn: the next time it would be sent is a second away
+
+    def decrypt(self, size: int, *, control: bool = False) -> int:
+        """Decrypt what stands in the receive buffer, in place: its size then, 0 or less where it is refused."""
+        buffer = self.transport.media.buffer
+        ssrc = bytes(buffer.view[4:8] if control else buffer.view[8:12])
+        if ssrc not in self._ssrcs and len(self._ssrcs) >= MAX_SSRCS:
+            return 0
+        unprotect = buffer.unprotect_rtcp if control else buffer.unprotect
+        size = unprotect(self.receive_context, size)
+        if size > 0:
+            self._ssrcs.add(ssrc)
+        return size
 
     def connected(self, tag_bytes: int) -> None:
         """The handshake is done; SRTP adds ``tag_bytes`` to a packet."""

@@ -97,7 +97,7 @@ class Publisher(Peer):
         counters = self.counters
         if self.receive_context is None:
             return
-        size = self.transport.media.buffer.unprotect(self.receive_context, size)
+        size = self.decrypt(size)
         data = bytes(self.transport.media.buffer.view[:size]) if size > 0 else b""
         header = rtp.parse(data) if data else None
         meaning = self._meanings.get(header.payload_type) if header is not None else None
@@ -193,7 +193,7 @@ class Publisher(Peer):
         """The host's sender reports: they keep sound and picture together."""
         if self.receive_context is None:
             return
-        size = self.transport.media.buffer.unprotect_rtcp(self.receive_context, size)
+        size = self.decrypt(size, control=True)
         if size <= 0:
             self.counters.packets_refused += 1
             return

@@ -136,7 +136,7 @@ class Viewer(Peer):
         """Reports, requests for lost packets and for keyframes."""
         if self.receive_context is None:
             return
-        size = self.transport.media.buffer.unprotect_rtcp(self.receive_context, size)
+        size = self.decrypt(size, control=True)
         if size <= 0:
             self.counters.packets_refused += 1
             return

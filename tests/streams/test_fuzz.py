@@ -13,6 +13,7 @@ import pytest
 from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
 from load_tests.whep_peer import Shared
 from streams import rtcp, stun
+from streams.peer import MAX_SSRCS
 from streams.publisher import MAX_SOURCES
 from streams.relay import Relay
 from tests.streams.front import front
@@ -20,6 +21,8 @@ from tests.streams.peers import until
 
 RATE = Rate(frames_per_s=25, frame_bytes=3300, packet_bytes=1100)
 BATCH = 50
+#: of those that cost the relay more, so few that it reads all: what a full socket drops are also others' checks
+KEYED_BATCH = 8
 
 
 def seeds(ufrag: str) -> list[bytes]:
@@ -108,7 +111,7 @@ def control(ssrc: int, chance: random.Random) -> bytes:
     return mutated(chance, whole)
 
 
-@pytest.mark.parametrize("count", [4_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("count", [4_000, pytest.param(50_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 async def test_peers_with_keys_that_send_nonsense_harm_nobody_else(relay: Relay, count: int) -> None:
     """What passes decryption reaches every parser: a hostile host on another stream, a hostile viewer on this one."""
     async with front(relay) as url, aiohttp.ClientSession() as http:
@@ -128,7 +131,7 @@ async def test_peers_with_keys_that_send_nonsense_harm_nobody_else(relay: Relay,
                 hostile.peer.send_rtcp(control(hostile.peer.ssrcs[chance.randrange(2)], chance))
             else:
                 viewer.peer.send_rtcp(control(chance.choice(outgoing), chance))
-            if number % BATCH == 0:
+            if number % KEYED_BATCH == 0:
                 await asyncio.sleep(0)
         seen = crowd.result()["frames"]
         await until("frames afterwards", lambda: crowd.result()["frames"] > seen + 20)
@@ -138,6 +141,8 @@ async def test_peers_with_keys_that_send_nonsense_harm_nobody_else(relay: Relay,
         publisher = relay._broadcasts["s2"].publisher
         assert publisher is not None
         assert len(publisher._sources) <= MAX_SOURCES
+        # libsrtp keeps a context for every SSRC that it ever decrypted.
+        assert max(len(peer._ssrcs) for peer in relay._sessions.values()) == MAX_SSRCS
         # It did get in: what the kernel had no room for is far less.
         assert relay.stats("s2")["packets_received"] + relay.stats("s2")["packets_refused"] > count // 8
         assert relay.stats("s1")["keyframes_asked"] > count // 40

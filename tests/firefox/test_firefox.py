@@ -79,9 +79,11 @@ async def on_air(stage: Stage) -> AsyncIterator[None]:
     async with Client(stage.api.url, token=stage.host.token, session=stage.api.http) as client:
         robot = Publisher(client, ShowPicture("mug"))
         task = asyncio.create_task(patiently("robot", lambda: robot.run(stage.stream_id)))
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_viewer(fox: Firefox, api: Api) -> None:

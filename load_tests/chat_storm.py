@@ -177,7 +177,7 @@ async def _floor(plan: Plan, pace: Pace) -> float:
     return await loop.run_in_executor(None, measure_floor, plan.viewers, _AROUND + len(FILLER), rate, seconds)
 
 
-def crowds(run: Run, driver: Driver, viewers: int) -> Crowds:
+def crowds(run: Run, driver: Driver, viewers: int, *, comes_back: bool = False) -> Crowds:
     """A driver's viewers, dealt out to the run's generators."""
     shares = [
         Seats(
@@ -186,6 +186,7 @@ def crowds(run: Run, driver: Driver, viewers: int) -> Crowds:
             tokens=[driver.token(number) for number in numbers],
             name=f"{driver.name}{part}",
             seed=run.seed * 1000 + part,
+            comes_back=comes_back,
         )
         for part, numbers in enumerate(shares_of(viewers, run.options.generators))
     ]

@@ -151,7 +151,7 @@ def test_a_media_port_in_use_is_said_in_words_and_given_up(tmp_path: Path) -> No
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         media_port = str(taken.getsockname()[1])
-        refused = serve(tmp_path, "--port", str(free_port()), "--media-port", media_port)
+        refused = serve(tmp_path, "--port", str(free_port()), "--media-port", media_port, "--workers", "1")
     assert refused.returncode == 1
     assert "cannot start" in refused.stderr
     assert "The media port, UDP " in refused.stderr

@@ -18,6 +18,7 @@ import pytest
 from load_tests.chaos import _reconcile, _well
 from load_tests.faults import KINDS, Fault, Hands, plan
 from load_tests.faults_proxy import Proxy
+from load_tests.stage_checks import reconciled
 
 
 def test_a_seed_breaks_the_same_things_again_and_every_kind_before_any_twice() -> None:
@@ -140,6 +141,6 @@ async def test_a_server_that_is_gone_is_not_well_and_its_books_are_not_in_order(
     monkeypatch.setattr("load_tests.chaos.WELL_S", 0.0)
     gone: Any = SimpleNamespace(url="http://127.0.0.1:1", log=tmp_path / "server.log")
     assert await _well(gone) is False
-    passed, said = await _reconcile(gone)
-    assert passed is False
-    assert said
+    code, said = await _reconcile(gone)
+    assert code == 1
+    assert not reconciled(code, said).passed

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.api import Api, Person
 from tests.browser import shared
+from tests.browser.pages import joined
 from tests.running import free_port, running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
@@ -157,12 +158,14 @@ async def test_the_page_comes_back_by_itself_after_the_server_did(browser: Brows
         async with Api(first.url) as api:
             _, stream = await show(api)
             page = await visit(browser, f"{first.url}/watch/{stream}")
+            await joined(page)
             await page.get_by_test_id("chat-input").fill("before")
             await page.get_by_test_id("chat-send").click()
             await expect(page.get_by_test_id("chat-line")).to_have_count(1, timeout=PATIENCE_MS)
     await expect(page.get_by_test_id("status")).to_have_attribute("data-state", "offline", timeout=PATIENCE_MS)
     with running_server(tmp_path, port=port) as second:
         other = await visit(browser, f"{second.url}/watch/{stream}")
+        await joined(other)
         await other.get_by_test_id("chat-input").fill("after")
         await other.get_by_test_id("chat-send").click()
         await expect(page.get_by_test_id("chat-line")).to_have_text(

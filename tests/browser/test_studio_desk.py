@@ -77,7 +77,11 @@ async def the_screen_is_shared(page: Page) -> None:
     assert screen[1] != camera[1]
     await tool.click()
     await expect(preview).to_have_attribute("data-kind", "camera", timeout=PATIENCE_MS)
-    assert await page.evaluate(sent) == camera
+
+    async def camera_again() -> bool:
+        return bool(await page.evaluate(sent) == camera)
+
+    await until("the camera is sent again", camera_again)
     refuses = "async () => { throw new DOMException('', 'NotAllowedError'); }"
     await page.evaluate(f"() => {{ navigator.mediaDevices.getDisplayMedia = {refuses}; }}")
     await tool.click()

@@ -72,9 +72,13 @@ async def the_screen_is_shared(page: Page) -> None:
     await tool.click()
     await expect(preview).to_have_attribute("data-kind", "screen", timeout=PATIENCE_MS)
     await expect(tool).to_have_attribute("aria-pressed", "true")
-    screen = await page.evaluate(sent)
-    assert screen[0] == camera[0], "the microphone goes on"
-    assert screen[1] != camera[1]
+
+    async def screen_instead() -> bool:
+        microphone, picture = await page.evaluate(sent)
+        assert microphone == camera[0], "the microphone goes on"
+        return bool(picture != camera[1])
+
+    await until("the screen is sent", screen_instead)
     await tool.click()
     await expect(preview).to_have_attribute("data-kind", "camera", timeout=PATIENCE_MS)
 

@@ -41,7 +41,8 @@ def test_a_rush_on_a_real_server_keeps_every_promise() -> None:
     assert report.passed, report.checks
     assert report.server["durable"] is True
     assert value(report, "of these durable") == value(report, "accepted") > 0
-    assert report.codes["websocket"]["accepted"] + report.codes["http"]["accepted"] == 14  # each one once more
+    # Each one once more, whichever way it came: one of the two may be too late for all units.
+    assert sum(codes.get("accepted", 0) for codes in report.codes.values()) == 14
     assert report.curves[0].points[-1][1] == 0
     assert {"worker 1", "worker 2", "valkey", "supervisor"} <= set(report.timeline[-1]["cpu"])
     for cost in ("server CPU a claim", "Valkey's CPU a claim", "generator's CPU a claim"):

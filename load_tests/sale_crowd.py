@@ -150,7 +150,7 @@ class Crowd:
                 self._ask(buyers[sent % len(buyers)], due_s)
                 sent += 1
             # yields even when late, so that answers are read
-            await asyncio.sleep(TURN_S if sent == total else min(max(due_s - now_s, 0.0), 0.05))
+            await asyncio.sleep(TURN_S if sent == total else min(max(due_s - now_s, TURN_S), 0.05))
 
     def _next(self, buyer: _Buyer, due_s: float) -> None:
         """Closed loop: the buyer's next claim."""

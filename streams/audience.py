@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from streams.fanout import Drafts, FanOut, prepare
 from streams.keyframes import KeyframeCache
 from streams.packet import Packet, Rendering
+from streams.rows import Group
 from streams.srtp import SendBuffer
 from streams.track import Track
 from streams.viewer import Viewer
@@ -32,7 +33,7 @@ class Audience:
         self._fan_out = fan_out
         self._buffer = buffer
         self._loop = loop
-        self._groups: dict[Rendering, tuple[Viewer, ...]] = {}
+        self._groups: dict[Rendering, Group] = {}
         #: who gets the track, and in which group
         self._members: dict[Viewer, Rendering | None] = {}
         #: connected, but without a keyframe to start from
@@ -64,8 +65,8 @@ class Audience:
         rendering = self._members.pop(viewer, None)
         if rendering is not None:
             # Only its own group changes. A new one: what is being sent in slices goes on with the old.
-            rest = tuple(each for each in self._groups.pop(rendering, ()) if each is not viewer)
-            if rest:
+            group = self._groups.pop(rendering, None)
+            if group is not None and (rest := group.without(viewer)):
                 self._groups[rendering] = rest
 
     @property
@@ -145,7 +146,8 @@ class Audience:
                 if rendering is not None:
                     added.setdefault(rendering, []).append(viewer)
         for rendering, new in added.items():
-            self._groups[rendering] = (*self._groups.get(rendering, ()), *new)
+            old = self._groups.get(rendering, ())
+            self._groups[rendering] = Group.of((*old, *new), old)
 
     def _regroup(self) -> None:
         """Group all anew: how they see the track has changed."""

@@ -78,8 +78,6 @@ class Slot:
     """Where one viewer's copy of a run stands."""
 
     def __init__(self, memory: Any, index: int, unit: int) -> None:
-        #: where a template is copied to: the first packet's length
-        self.start = memory - LENGTH_BYTES
         self.packets = [memory + place * unit for place in range(MAX_SEGMENTS)]
         self._lengths = [ffi.cast("int *", packet - LENGTH_BYTES) for packet in self.packets]
         #: its place among the addresses
@@ -106,7 +104,12 @@ class Batch:
         self.unit = unit
         slot_bytes = _LEAD_BYTES + MAX_SEGMENTS * unit
         self._memory = ffi.new("unsigned char[]", 64 + WIDTH * slot_bytes)
-        first = self._memory + -_number(self._memory) % 64 + _LEAD_BYTES
+        lead = -_number(self._memory) % 64 + _LEAD_BYTES
+        first = self._memory + lead
+        #: all slots, to be written into
+        self.memory = memoryview(ffi.buffer(self._memory))
+        #: where the templates of slots begin: with the first packet's length
+        self._starts = [lead - LENGTH_BYTES + slot * slot_bytes for slot in range(WIDTH)]
         self.slots = [Slot(first + slot * slot_bytes, slot, unit) for slot in range(WIDTH)]
         self._names = ffi.new("unsigned char[]", WIDTH * NAME_BYTES)
         self._control = ffi.new("unsigned char[]", _SEGMENT.size)
@@ -127,6 +130,10 @@ class Batch:
                 self._words[index * _HEADER_WORDS + place] = word
             for place, packet in enumerate(slot.packets):
                 self._sizes[vectors + place * _VECTOR_WORDS] = _number(packet)
+
+    def places(self, size: int) -> list[slice]:
+        """Where a template of so many bytes stands in each slot."""
+        return [slice(start, start + size) for start in self._starts]
 
     def template(self, plaintexts: Sequence[bytes]) -> bytes:
         """Packets of one size (the last may be shorter) as they stand in a slot, each after its length."""

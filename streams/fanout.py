@@ -16,19 +16,18 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat, starmap
-from typing import Any, Protocol
+from operator import length_hint
 
 from streams import batch as batches
-from streams.batch import HEADER_BYTES, LENGTH_BYTES, MAX_SEGMENTS, WIDTH, Outlet, Slot, ancillary
+from streams.batch import HEADER_BYTES, LENGTH_BYTES, MAX_SEGMENTS, Call, Slot, ancillary
 from streams.delays import Delays
 from streams.packet import Mark, Packet, Rendering
+from streams.rows import Group, Member, Receiver, Row
 from streams.runs import split_runs
-from streams.srtp import MAX_SEND_BYTES, SendBuffer, memmove, protect
+from streams.srtp import MAX_SEND_BYTES, SendBuffer, protect
 
 #: seconds a slice may hold the event loop
 SLICE_S = 0.002
-#: the clock is read once for so many viewers
-VIEWERS_BETWEEN_CLOCKS = 16
 #: runs that may wait for their slice; more means that this worker is overloaded, and the oldest are dropped
 MAX_WAITING_RUNS = 256
 #: seconds after which a waiting run is dropped: a worker without enough CPU (seen with 28 processes on 2 cores) fell
@@ -39,27 +38,10 @@ MAX_WAIT_S = 0.3
 _NO_SEGMENTATION = (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
 
 
-class Receiver(Protocol):
-    """What the fan-out needs to know of a viewer."""
-
-    #: libsrtp context; None once the viewer has left
-    context: Any
-    address: Any
-    #: the same as the kernel reads it: :func:`streams.batch.packed`
-    name: bytes
-    #: whether sends to this address may be segmented by the kernel; sticky for each viewer
-    segmented: bool
-    #: what the fan-out keeps for the next run; :data:`streams.batch.NO_OUTLET` at first
-    outlet: Outlet
-    packets_sent: int
-    bytes_sent: int
-    packets_dropped: int
-
-
 class PreparedRun:
     """Plaintexts as a slot has them, and what the kernel is told of them."""
 
-    __slots__ = ("arrived_s", "batch", "count", "sizes", "template", "total")
+    __slots__ = ("arrived_s", "batch", "count", "places", "sizes", "template", "total")
 
     def __init__(self, plaintexts: Sequence[bytes], tag_bytes: int, buffer: SendBuffer, arrived_s: float = 0.0) -> None:
         self.arrived_s = arrived_s
@@ -71,12 +53,14 @@ class PreparedRun:
         self.sizes = array("Q", repeat(stride, count))
         self.sizes[-1] = last
         self.total = stride * (count - 1) + last
+        #: where the template is copied to, for each slot
+        self.places = self.batch.places(len(self.template))
 
     def again(self, rendering: Rendering, marks: Sequence[Mark]) -> PreparedRun:
         """The same packets as another rendering of the same shape has them."""
         other = PreparedRun.__new__(PreparedRun)
         other.arrived_s, other.batch, other.count = self.arrived_s, self.batch, self.count
-        other.sizes, other.total = self.sizes, self.total
+        other.sizes, other.total, other.places = self.sizes, self.total, self.places
         template = bytearray(self.template)
         rendering.write(template, marks)
         other.template = bytes(template)
@@ -140,8 +124,8 @@ class FanOut:
         self._overall = overall or Delays()
         self._socket = sock
         self._loop = loop
-        self._waiting: deque[tuple[PreparedRun, Sequence[Receiver]]] = deque()
-        #: how far the first waiting run has got
+        self._waiting: deque[tuple[PreparedRun, Group]] = deque()
+        #: how many rows have had the first waiting run
         self._position = 0
         self._scheduled = False
         self.runs_dropped = 0
@@ -150,30 +134,36 @@ class FanOut:
 
     def send(self, runs: Sequence[PreparedRun], viewers: Sequence[Receiver]) -> None:
         """Send the runs to the viewers as they are now; what does not fit in a slice follows by itself."""
+        group = viewers if isinstance(viewers, Group) else Group.of(viewers)
         for run in runs:
             if len(self._waiting) >= MAX_WAITING_RUNS:
                 self._waiting.popleft()
                 self._position = 0
                 self.runs_dropped += 1
-            self._waiting.append((run, viewers))
+            self._waiting.append((run, group))
         if not self._scheduled:
             self._slice()
+
+    def send_to(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
+        """Send one run at once to a few viewers, before whatever waits."""
+        for row in Group.of(viewers).rows:
+            self._send_row(run, row)
 
     def _slice(self) -> None:
         self._scheduled = False
         self.slices += 1
         deadline = time.monotonic() + SLICE_S
         while self._waiting:
-            run, viewers = self._waiting[0]
+            run, group = self._waiting[0]
             if not self._position and len(self._waiting) > 1 and 0 < run.arrived_s < deadline - MAX_WAIT_S:
                 self._waiting.popleft()
                 self.runs_dropped += 1
                 continue
-            while self._position < len(viewers):
-                part = viewers[self._position : self._position + VIEWERS_BETWEEN_CLOCKS]
-                self._position += len(part)
-                self.send_to(run, part)
-                if time.monotonic() >= deadline and (self._position < len(viewers) or len(self._waiting) > 1):
+            while self._position < len(group.rows):
+                self._send_row(run, group.rows[self._position])
+                self._position += 1
+                now_s = time.monotonic()
+                if now_s >= deadline and (self._position < len(group.rows) or len(self._waiting) > 1):
                     self._scheduled = True
                     self._loop.call_soon(self._slice)
                     return
@@ -184,55 +174,54 @@ class FanOut:
             self.delays.note(waited_s, run.count)
             self._overall.note(waited_s, run.count)
 
-    def send_to(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
-        """Encrypt and send one run to each viewer. The hot path: every name is local (load_tests/relay_floor.py)."""
-        slots, names = run.batch.slots, run.batch.names
-        template, template_bytes, count = run.template, len(run.template), run.count
-        filled: list[Receiver] = []
-        for viewer in viewers:
-            context = viewer.context
-            if context is None:
-                continue
-            slot = slots[len(filled)]
-            known, its, calls = viewer.outlet
-            if known is not slot or its is not context or len(calls) < count:
-                calls = slot.calls(context, count)
-                viewer.outlet = slot, context, calls
-            memmove(slot.start, template, template_bytes)
-            if any(starmap(protect, calls if len(calls) == count else calls[:count])):
-                viewer.packets_dropped += count
-            elif count > 1 and not viewer.segmented:
-                self._send_singly(run, viewer, slot)
+    def _send_row(self, run: PreparedRun, row: Row) -> None:
+        """Encrypt and send one run to a row. The hot path: nothing is made that a run before it had made already."""
+        batch, template = run.batch, run.template
+        calls = row.calls(batch, run.count)
+        members, memory = row.members, batch.memory
+        if members:
+            for place in run.places[: len(members)]:
+                memory[place] = template
+            batch.names[: len(row.names)] = row.names
+            left = iter(calls)
+            if any(starmap(protect, left)):
+                self._send_some(run, members, calls, len(calls) - length_hint(left) - 1)
             else:
-                names[slot.name] = viewer.name
-                filled.append(viewer)
-                if len(filled) == WIDTH:
-                    self._post(run, filled)
-                    filled = []
-        if filled:
-            self._post(run, filled)
+                self._post(run, members, 0, len(members))
+        for viewer in row.singly():
+            self._send_singly(run, viewer)
 
-    def _post(self, run: PreparedRun, viewers: Sequence[Receiver]) -> None:
-        """Send the slots that are filled: in one call, but for those the kernel refuses."""
+    def _send_some(self, run: PreparedRun, members: Sequence[Member], calls: Sequence[Call], failed: int) -> None:
+        """libsrtp refused the call of this index: its viewer goes without; no packet is encrypted a second time."""
+        count, first = run.count, 0
+        refused = failed // count
+        for index in range(refused, len(members)):
+            if index == refused or any(starmap(protect, calls[index * count : index * count + count])):
+                members[index][0].packets_dropped += count
+                self._post(run, members, first, index)
+                first = index + 1
+        self._post(run, members, first, len(members))
+
+    def _post(self, run: PreparedRun, members: Sequence[Member], done: int, end: int) -> None:
+        """Send the slots from one to another: in one call, but for those the kernel refuses."""
         send_many, batch = batches.sendmmsg, run.batch
         if send_many is None:
-            for viewer, slot in zip(viewers, batch.slots, strict=False):
-                self._send_alone(run, viewer, slot)
+            for index in range(done, end):
+                self._send_alone(run, members[index][0], batch.slots[index])
             return
         count, total = run.count, run.total
-        done, wanted = 0, len(viewers)
-        batch.load(run.sizes, wanted)
+        batch.load(run.sizes, end)
         descriptor = self._socket.fileno()
-        while done < wanted:
-            sent = send_many(descriptor, batch.headers + HEADER_BYTES * done, wanted - done, socket.MSG_DONTWAIT)
+        while done < end:
+            sent = send_many(descriptor, batch.headers + HEADER_BYTES * done, end - done, socket.MSG_DONTWAIT)
             if sent > 0:
-                for viewer in viewers if sent == wanted else viewers[done : done + sent]:
+                for viewer, _, _ in members if sent == len(members) else members[done : done + sent]:
                     viewer.packets_sent += count
                     viewer.bytes_sent += total
                 done += sent
             else:
                 # The kernel stops before a message that it refuses, and says why when asked to begin with it.
-                self._failed(run, viewers[done], batch.slots[done], ctypes.get_errno())
+                self._failed(run, members[done][0], batch.slots[done], ctypes.get_errno())
                 done += 1
 
     def _send_alone(self, run: PreparedRun, viewer: Receiver, slot: Slot) -> None:
@@ -246,8 +235,17 @@ class FanOut:
         else:
             self._sent(run, viewer)
 
-    def _send_singly(self, run: PreparedRun, viewer: Receiver, slot: Slot) -> None:
-        """One run to one viewer, packet by packet."""
+    def _send_singly(self, run: PreparedRun, viewer: Receiver) -> None:
+        """One run to one viewer whose path takes no segments: encrypted and sent packet by packet."""
+        slot = run.batch.slots[0]
+        run.batch.memory[run.places[0]] = run.template
+        if any(starmap(protect, slot.calls(viewer.context, run.count))):
+            viewer.packets_dropped += run.count
+        else:
+            self._send_packets(run, viewer, slot)
+
+    def _send_packets(self, run: PreparedRun, viewer: Receiver, slot: Slot) -> None:
+        """One run, which is encrypted, packet by packet."""
         try:
             for view in slot.views(run.sizes):
                 self._socket.sendto(view, viewer.address)
@@ -260,7 +258,7 @@ class FanOut:
         """A full socket buffer drops and counts; a refused segmentation is remembered for this address alone."""
         if run.count > 1 and viewer.segmented and number in _NO_SEGMENTATION:
             viewer.segmented = False
-            self._send_singly(run, viewer, slot)
+            self._send_packets(run, viewer, slot)
         else:
             viewer.packets_dropped += run.count
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from streams.relay import Relay
 from tests.streams.peers import Events
+from tests.streams.receivers import Receiver
 
 OFFERS = Path(__file__).parent / "sdp"
 
@@ -31,3 +33,19 @@ async def relay(events: Events, loopback_ice: None) -> AsyncIterator[Relay]:
     yield relay
     await relay.aclose()
     assert relay.failures == 0
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        yield sock
+
+
+@pytest.fixture
+def receivers() -> Iterator[list[Receiver]]:
+    receivers = [Receiver() for _ in range(40)]
+    yield receivers
+    for each in receivers:
+        each.socket.close()

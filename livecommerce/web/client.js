@@ -7,6 +7,7 @@ export { PROTOCOL, Room, mayReturn } from "./client/room.js";
 export { claimUnits, newKey, payOrder, shouldAskAgain } from "./client/claims.js";
 export { Tickets } from "./client/tickets.js";
 export { Show } from "./client/show.js";
+export { Speech } from "./client/speech.js";
 export { delayMs, sleep } from "./client/backoff.js";
 
 /** The WebSocket address of a stream's room on the server that served this page. */

@@ -85,7 +85,7 @@ class WatchPage {
     this.deal.follow(store, api);
     this.poll.follow(store);
     this.mine.follow(store, api);
-    this.hearts.follow(store);
+    this.hearts.follow(store, this.stage);
     this.deal.addEventListener("held", () => this.order.lead());
     this.end.addEventListener("product", ({ detail }) => this.product.open(detail.id));
     this.toasts.follow(store);

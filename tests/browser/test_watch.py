@@ -18,6 +18,8 @@ browser, server, api = shared.browser, shared.server, shared.api
 
 #: the whole of /watch without media, over the network (CONTRIBUTING: a phone on a slow line)
 MOST_BYTES = 120_000
+#: a host's desk comes by a better line, as it has to send pictures
+MOST_DESK_BYTES = 130_000
 #: what a page may move by itself, as Core Web Vitals count it: "good" is below 0.1
 MOST_SHIFT = 0.02
 
@@ -235,7 +237,7 @@ async def test_a_visit_is_small_and_the_next_one_smaller(browser: Browser, api: 
     await expect(page.locator("body")).to_have_attribute("data-room", "joined", timeout=PATIENCE_MS)
     again = await page.evaluate(counted, False)
     assert again < first / 5
-    for path, most, there in (("/", MOST_BYTES / 2, "home-streams"), ("/studio", MOST_BYTES, "studio-name")):
+    for path, most, there in (("/", MOST_BYTES / 2, "home-streams"), ("/studio", MOST_DESK_BYTES, "studio-name")):
         other = await open_page(browser, api.url + path, script=SHIFTS)
         await expect(other.get_by_test_id(there)).to_be_visible(timeout=PATIENCE_MS)
         assert 10_000 < await other.evaluate(counted, path == "/") < most, path

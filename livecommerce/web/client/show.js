@@ -1,7 +1,7 @@
 /**
  * What a room's events add up to: the stream, its chat, products, deals and one's own orders. No DOM.
  *
- * Events: reset, stream, viewers, lines {added, removed, deleted}, rules, pinned-line, products, deals {deal, was}, order {order},
+ * Events: reset, stream, viewers, lines {added, removed, unwanted? (which lines were taken back, kept or not)}, rules, pinned-line, products, deals {deal, was}, order {order},
  * place {dealId}, poll {opened?, closed?}, question {id}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
  */
 export const MAX_LINES = 200;
@@ -96,9 +96,9 @@ export class Show extends EventTarget {
   removeLines(unwanted) {
     if (this.pinnedLine && unwanted(this.pinnedLine)) this.pinLine(null);
     const removed = this.lines.filter(unwanted);
-    if (!removed.length) return;
     this.lines = this.lines.filter((line) => !removed.includes(line));
-    this.#tell("lines", { added: [], removed, deleted: true });
+    // told even where none was kept: a page may still show one
+    this.#tell("lines", { added: [], removed, unwanted });
   }
 
   /** The poll as it is: opened, counted or closed. */

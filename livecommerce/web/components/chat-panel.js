@@ -3,7 +3,8 @@
  * offers what can be done with it: answer it, mark it as a question; for hosts and moderators, moderate it.
  */
 import "./line-actions.js";
-import { OUTCOME_UNKNOWN, newKey } from "../client.js";
+import "./mention-list.js";
+import { Speech } from "../client.js";
 import { h, setText, show } from "../ui/dom.js";
 import { drawLine, forgetQuotes, markQuestion } from "../ui/chat-line.js";
 import { icon } from "../ui/icons.js";
@@ -21,22 +22,23 @@ class ChatPanel extends HTMLElement {
   #waiting = [];
   #scheduled = false;
   #reading = false;
-  /** What was tried and is not known to have been taken: {text, reply_to?, key, …}. */
-  #unsent = null;
+  /** How many came while somebody read back. */
+  #unread = 0;
   #replyTo = null;
   #asking = false;
 
   connectedCallback() {
     if (this.firstChild) return;
     this.list = h("div", { class: "chat-lines", role: "log", tabindex: "0", aria: { live: "off", label: t("chat") }, testid: "chat-lines" });
-    this.more = h("button", { class: "chat-more", type: "button", testid: "chat-more", onclick: () => this.#toBottom() }, t("chat.new"));
+    this.more = h("button", { class: "chat-more", type: "button", testid: "chat-more", onclick: () => this.#toBottom() });
     this.input = h("input", {
       class: "chat-input", testid: "chat-input", type: "text", maxlength: String(MAX_TEXT), autocomplete: "off",
       enterkeyhint: "send", placeholder: t("chat.placeholder"), aria: { label: t("chat.placeholder") },
     });
     this.ask = h("button", { class: "round ask", testid: "chat-asking", type: "button", title: t("chat.asking"), aria: { label: t("chat.asking"), pressed: "false" }, onclick: () => this.#askInstead(!this.#asking) }, icon("question"));
     this.button = h("button", { class: "round send", testid: "chat-send", type: "submit", aria: { label: t("chat.send") } }, icon("send"));
-    this.field = h("span", { class: "chat-field" }, this.input, this.ask);
+    this.names = h("mention-list");
+    this.field = h("span", { class: "chat-field" }, this.names, this.input, this.ask);
     this.form = h("form", { class: "chat-form", onsubmit: (e) => this.#submit(e) }, this.field, this.button);
     this.replying = h("p", { class: "chat-replying", testid: "chat-replying" });
     this.note = h("refusal-note", { testid: "chat-refusal" });
@@ -67,10 +69,13 @@ class ChatPanel extends HTMLElement {
   /** Show a Show's lines and send to its room. */
   follow(store) {
     this.store = store;
+    this.speech = new Speech(store);
+    this.names.follow(store, this.input);
     store.addEventListener("reset", () => this.#redraw());
     store.addEventListener("lines", ({ detail }) => {
-      for (const line of detail.removed) this.#remove(line, detail.deleted);
+      this.#forget(detail);
       this.#waiting.push(...detail.added);
+      if (this.#reading) this.#unread += detail.added.length;
       if (this.#waiting.length > MAX_ELEMENTS) this.#waiting.splice(0, this.#waiting.length - MAX_ELEMENTS);
       this.#schedule();
     });
@@ -80,10 +85,16 @@ class ChatPanel extends HTMLElement {
     store.addEventListener("pinned-line", () => this.#drawPinned());
   }
 
+  /** Lines taken back vanish; those that are only old stay while somebody reads them. */
+  #forget({ removed, unwanted }) {
+    const shown = unwanted ? [...this.#elements.keys()].filter(unwanted) : this.#reading ? [] : removed;
+    for (const line of new Set([...shown, ...(unwanted ? removed : [])])) this.#remove(line, Boolean(unwanted));
+  }
+
   // --- one line: what can be done with it ---
 
   #lineOf(element) {
-    return this.store?.lines.find((line) => line.id === element.dataset.id) ?? null;
+    return [...this.#elements.keys()].find((line) => line.id === element.dataset.id) ?? null;
   }
 
   #offer(element) {
@@ -129,7 +140,7 @@ class ChatPanel extends HTMLElement {
     show(this.replying, line !== null);
     if (!line) return;
     const close = h("button", { class: "round tiny", type: "button", testid: "chat-reply-cancel", aria: { label: t("cancel") }, onclick: () => this.#reply(null) }, icon("close"));
-    this.replying.replaceChildren(icon("reply"), h("span", { dir: "auto" }, h("b", {}, line.user.name), " ", line.text), close);
+    this.replying.replaceChildren(icon("reply"), h("span", { dir: "auto" }, h("bdi", { class: "who-said" }, line.user.name), " ", line.text), close);
     this.#shut();
     this.input.focus();
   }
@@ -159,7 +170,7 @@ class ChatPanel extends HTMLElement {
     const unpin = () => this.#command("chat.pin", { message_id: null });
     this.pinned.replaceChildren(
       icon("pin"),
-      h("span", { dir: "auto" }, h("b", {}, line.user.name), " ", line.text),
+      h("span", { dir: "auto" }, h("bdi", { class: "who-said" }, line.user.name), " ", line.text),
       this.#moderating ? h("button", { class: "small quiet", type: "button", testid: "chat-unpin", onclick: unpin }, t("chat.unpin")) : "",
     );
   }
@@ -171,7 +182,7 @@ class ChatPanel extends HTMLElement {
   #redraw() {
     this.#elements.clear();
     this.list.replaceChildren();
-    this.#waiting = [...this.store.lines];
+    this.#waiting = this.store.lines.slice(-MAX_ELEMENTS);
     this.#schedule();
   }
 
@@ -184,9 +195,11 @@ class ChatPanel extends HTMLElement {
     else requestAnimationFrame(draw);
   }
 
+  // Who reads back keeps what they read: once the list is full, newer lines wait until they return to the bottom.
   #flush() {
     this.#scheduled = false;
-    const lines = this.#waiting.splice(0).filter((line) => this.store.lines.includes(line));
+    const most = this.#reading ? Math.max(0, MAX_ELEMENTS - this.list.children.length) : MAX_ELEMENTS;
+    const lines = this.#waiting.splice(0, most).filter((line) => this.store.lines.includes(line));
     for (const line of lines) {
       const element = drawLine(line, this.store);
       if (element.classList.contains("for-me")) setText(this.aside, t("chat.for-me", { name: line.user.name, text: line.text }));
@@ -194,8 +207,13 @@ class ChatPanel extends HTMLElement {
       this.list.append(element);
     }
     while (this.list.children.length > MAX_ELEMENTS) this.#remove(this.#elements.keys().next().value);
-    if (this.#reading) show(this.more, lines.length > 0 || !this.more.hidden);
+    if (this.#reading) this.#drawMore();
     else this.list.scrollTop = this.list.scrollHeight;
+  }
+
+  #drawMore() {
+    show(this.more, this.#unread > 0);
+    if (this.#unread) setText(this.more, t("chat.new", { count: Math.min(this.#unread, MAX_ELEMENTS) }));
   }
 
   #remove(line, deleted = false) {
@@ -222,7 +240,7 @@ class ChatPanel extends HTMLElement {
     this.#sending(true);
     this.note.clear();
     try {
-      await this.#send(text);
+      await this.speech.say(text, { replyTo: this.#replyTo?.id, mentions: mentioned(text, this.store.lines), asking: this.#asking });
       this.input.value = "";
       this.#reply(null);
       this.#askInstead(false);
@@ -239,41 +257,21 @@ class ChatPanel extends HTMLElement {
     this.form.setAttribute("aria-busy", String(busy));
   }
 
-  /** One key for all attempts at the same words: a message whose fate is unknown is said once. */
-  async #send(text) {
-    const { lines } = this.store;
-    const answers = this.#replyTo?.id;
-    if (this.#unsent?.text !== text || this.#unsent.reply_to !== answers) {
-      const mentions = mentioned(text, lines);
-      this.#unsent = { text, key: newKey(), ...(answers && { reply_to: answers }), ...(mentions.length && { mentions }) };
-    }
-    const sent = await this.#insist("chat.send", this.#unsent);
-    // marking it twice is harmless, so a question whose mark was lost is marked by sending it again
-    if (this.#asking) await this.#insist("question.ask", { message_id: sent.id });
-    this.#unsent = null;
-  }
-
-  async #insist(command, fields) {
-    const { room } = this.store;
-    try {
-      await room.ready();
-      return await room.call(command, fields);
-    } catch (error) {
-      if (error.code !== OUTCOME_UNKNOWN) throw error;
-      await room.ready();
-      return room.call(command, fields);
-    }
-  }
-
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.list;
     this.#reading = scrollHeight - scrollTop - clientHeight > NEAR_PX;
-    if (!this.#reading) show(this.more, false);
+    if (!this.#reading) this.#caughtUp();
+  }
+
+  #caughtUp() {
+    this.#unread = 0;
+    show(this.more, false);
+    if (this.#waiting.length) this.#schedule();
   }
 
   #toBottom() {
     this.#reading = false;
-    show(this.more, false);
+    this.#caughtUp();
     this.list.scrollTop = this.list.scrollHeight;
   }
 

@@ -24,7 +24,7 @@ class QuestionQueue extends HTMLElement {
   }
 
   #row(message) {
-    const words = h("div", { class: "question-words" }, h("strong", {}, message.user.name), h("p", { dir: "auto" }, message.text));
+    const words = h("div", { class: "question-words" }, h("strong", { dir: "auto" }, message.user.name), h("p", { dir: "auto" }, message.text));
     const done = h("button", { class: "small", type: "button", testid: "question-answer", aria: { label: t("question.answer.of", { name: message.user.name }) }, onclick: (e) => this.#answer(e.currentTarget, message.id) }, icon("check"), t("question.answer"));
     return h("li", { class: "question", testid: "question", dataset: { id: message.id } }, avatar(message.user.name), words, done);
   }

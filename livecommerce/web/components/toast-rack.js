@@ -6,7 +6,7 @@ import { t } from "../ui/i18n.js";
 const EVERY_MS = 1_200;
 const STAYS_MS = 4_500;
 /** A second toast would lie over the chat where the picture fills the screen. */
-const maxShown = () => (matchMedia("(min-width: 900px)").matches ? 2 : 1);
+const maxShown = () => (matchMedia("(min-width: 900px) and (min-height: 561px)").matches ? 2 : 1);
 
 class ToastRack extends HTMLElement {
   #waiting = [];

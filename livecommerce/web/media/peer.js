@@ -66,6 +66,11 @@ export class MediaPeer extends EventTarget {
   /** Subclasses: add transceivers to a fresh peer connection. */
   prepare(_pc) {}
 
+  /** Subclasses: how many ms to wait after "not yet", unless nudged; null is the usual backoff. */
+  patience({ retryAfterMs }) {
+    return retryAfterMs;
+  }
+
   /** Subclasses: a summary of an RTCStatsReport; returning `{stalled: true}` gives the connection up. */
   summarise(_report) {
     return {};
@@ -87,7 +92,7 @@ export class MediaPeer extends EventTarget {
         const notYet = refusal.status === 409 || refusal.status === 503;
         if (!notYet && !refusal.temporary && refusal.status !== 0 && refusal.status < 500) throw refusal;
         if (notYet) this.#become("waiting", refusal);
-        wait = refusal.retryAfterMs;
+        wait = notYet ? this.patience(refusal) : refusal.retryAfterMs;
       } finally {
         this.#close();
       }

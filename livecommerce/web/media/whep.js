@@ -3,6 +3,8 @@ import { MediaPeer } from "./peer.js";
 
 /** While the stream is live and connected, so many seconds without a decoded frame mean a dead connection. */
 const STALL_S = 8;
+/** Before the show the room tells when it begins; asking is for those whom it does not reach. */
+const BEFORE_SHOW_MS = 15_000;
 
 /** Events: those of MediaPeer, and `media` {stream} with the MediaStream to show. */
 export class WhepViewer extends MediaPeer {
@@ -24,6 +26,10 @@ export class WhepViewer extends MediaPeer {
       stream.addTrack(receiver.track);
     }
     pc.addEventListener("track", () => this.#offer(stream), { once: true });
+  }
+
+  patience({ retryAfterMs }) {
+    return this.expectMedia ? retryAfterMs : Math.max(retryAfterMs ?? 0, BEFORE_SHOW_MS);
   }
 
   #offer(stream) {

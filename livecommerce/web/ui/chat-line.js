@@ -12,7 +12,7 @@ export function drawLine(line, store) {
   }
   if (line.kind === "announcement") return h("div", { class: "line announcement" }, icon("bolt"), h("span", {}, line.text));
   const roles = line.user.roles ?? [];
-  const name = h("span", { class: "line-name" }, line.user.name);
+  const name = h("bdi", { class: "line-name" }, line.user.name);
   cssVar(name, "--hue", String(hueOf(line.user.id)));
   const badge = ["host", "moderator"].find((role) => roles.includes(role));
   const element = h(
@@ -43,7 +43,7 @@ function quote(line, store) {
     "span",
     { class: "line-quote", testid: "chat-quote", dataset: { quotes: line.reply_to } },
     icon("reply"),
-    h("span", { dir: "auto" }, original ? `${original.user.name}: ${original.text}` : t("chat.quote.gone")),
+    h("span", { dir: "auto" }, ...(original ? [h("bdi", {}, original.user.name), `: ${original.text}`] : [t("chat.quote.gone")])),
   );
 }
 

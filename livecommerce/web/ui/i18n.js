@@ -48,8 +48,13 @@ export function t(key, values = {}) {
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
-    return value === undefined ? whole : typeof value === "number" ? number(value) : String(value);
+    return value === undefined ? whole : typeof value === "number" ? number(value) : isolated(String(value));
   });
+}
+
+/** A name written from right to left keeps to itself within a sentence (Unicode's FSI … PDI); others stay as they are. */
+function isolated(text) {
+  return /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(text) ? `\u2068${text}\u2069` : text;
 }
 
 /** Words for a refusal: by its code, and when to come back if that is known. */

@@ -35,3 +35,18 @@ export function mentioned(text, lines) {
   const said = pieces(text, [...authors.keys()]).filter((piece) => piece.mention);
   return [...new Set(said.map((piece) => authors.get(piece.mention.toLocaleLowerCase())).filter(Boolean))].slice(0, 5);
 }
+
+/** What stands between the last `@` before the caret and the caret, where a name may be under way; else null. */
+export function nameBeingTyped(text, caret) {
+  const at = text.lastIndexOf("@", caret - 1);
+  if (caret < 1 || at === -1 || /[\p{L}\p{N}]/u.test(text[at - 1] ?? "")) return null;
+  return text.slice(at + 1, caret);
+}
+
+const MOST_LIKELY = 4;
+
+/** The names that begin so, but for one that is already written out; at most four. */
+export function likely(typed, names) {
+  const lower = typed.toLocaleLowerCase();
+  return names.filter((name) => name.toLocaleLowerCase().startsWith(lower) && name.length > typed.length).slice(0, MOST_LIKELY);
+}

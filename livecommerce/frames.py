@@ -203,7 +203,7 @@ CODECS: dict[str, Codec] = {"livecommerce.v1.json": JSON, "livecommerce.v1.msgpa
 class Batch:
     """What a room sends at one tick; each codec's frame is built once, when the first viewer of it needs it."""
 
-    __slots__ = ("_frames", "count", "first", "latest", "numbered", "shared")
+    __slots__ = ("_frames", "count", "first", "latest", "numbered")
 
     def __init__(self, numbered: Sequence[Item], latest: Sequence[Item]) -> None:
         self.numbered = numbered
@@ -211,8 +211,6 @@ class Batch:
         #: the first numbered event's offset; a viewer that has seen it already needs :meth:`rest`
         self.first = numbered[0].offset if numbered else 2**63
         self.count = len(numbered) + len(latest)
-        #: the whole frame by codec, once somebody needed it
-        self.shared: dict[Codec, bytes] = {}
         self._frames: dict[tuple[str, bool], bytes] = {}
 
     def frame(self, codec: Codec, *, with_latest: bool = True) -> bytes:
@@ -222,8 +220,6 @@ class Batch:
         if frame is None:
             items = [*self.numbered, *self.latest] if with_latest else self.numbered
             frame = self._frames[key] = codec.frame([codec.body(i) for i in items]) if items else b""
-            if with_latest:
-                self.shared[codec] = frame
         return frame
 
     def rest(self, codec: Codec, seen: int, *, with_latest: bool) -> bytes:

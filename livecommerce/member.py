@@ -120,13 +120,6 @@ class Member:
     def deliver(self, batch: Batch, latest: Collection[Item]) -> int:
         """A tick's events by the slow-viewer policy; the number of events written. ``latest``: every slot's newest."""
         outbox = self.outbox
-        transport = outbox.transport
-        # Hot path: nearly everybody, nearly always. The rest of this method would do the same, 1 µs later.
-        if not (transport.get_write_buffer_size() or self.stale or transport.is_closing()) and outbox.open:
-            frame = batch.shared.get(self.codec)
-            if frame and self.seen < batch.first:
-                outbox.write_at_once(frame)
-                return batch.count
         if not outbox.open or outbox.transport.is_closing():
             return 0
         roomy = outbox.roomy
@@ -142,6 +135,8 @@ class Member:
         if self.stale and roomy:
             self.stale = False
             self.send(*(self.codec.body(item) for item in latest))
+        if not self.stale and self.seen < batch.first:
+            outbox.settle()
         return len(batch.numbered) + (len(batch.latest) if roomy else 0)
 
     def admitted(self, seen: int) -> None:

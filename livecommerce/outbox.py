@@ -51,7 +51,7 @@ class Transport(Protocol):
 class Outbox:
     """One viewer's way out; ``on_slow`` is called once, when more than 512 KiB wait."""
 
-    __slots__ = ("_on_slow", "_posted", "fd", "open", "transport")
+    __slots__ = ("_on_slow", "_posted", "direct", "fd", "open", "transport")
 
     def __init__(self, transport: Transport, on_slow: Callable[[], None]) -> None:
         self.transport = transport
@@ -59,19 +59,22 @@ class Outbox:
         self.open = True
         #: the socket of a connection without TLS, else -1; valid as long as the transport is not closing
         self.fd = _socket_of(transport)
+        #: whether a room's tick may write to ``fd`` at once; who says so knows that nothing waits and nothing is posted
+        self.direct = False
         self._on_slow = on_slow
         self._posted: list[bytes] = []
 
     def close(self) -> None:
         """Send what was posted, and nothing from now on; safe to call twice."""
         self._flush()
-        self.open = False
+        self.open = self.direct = False
 
     def post(self, frame: bytes) -> None:
         """Send what must not be dropped, soon. Hot path (load_tests flash-sale): a send for each reply was 15 %."""
         if self.open:
             if not self._posted:
                 asyncio.get_running_loop().call_soon(self._flush)
+                self.direct = False
             self._posted.append(frame)
 
     def _flush(self) -> None:
@@ -96,22 +99,31 @@ class Outbox:
         return True
 
     def write_at_once(self, frame: bytes) -> None:
-        """Hot path. Send on an open transport **in which nothing waits**; what the kernel does not take then waits."""
+        """Send on an open transport **in which nothing waits**; what the kernel does not take then waits."""
         if self._posted:
             frame = self._with_posted(frame)
         if self.fd >= 0:
             try:
                 sent = os.write(self.fd, frame)
             except OSError:
-                sent = 0  # a full socket, or a broken one: the transport knows what to do
+                sent = 0
             if sent == len(frame):
                 return
             frame = frame[sent:]
-        self.transport.write(frame)
+        self.wait(frame)
+
+    def wait(self, rest: bytes) -> None:
+        """Leave to the transport what the kernel did not take: the socket is full or broken, it knows what to do."""
+        self.direct = False
+        self.transport.write(rest)
 
     def _with_posted(self, frame: bytes) -> bytes:
         posted, self._posted = self._posted, []
         return b"".join((*posted, frame))
+
+    def settle(self) -> None:
+        """Let the next tick write at once, when nothing waits any more."""
+        self.direct = self.open and self.fd >= 0 and not self._posted and self.transport.get_write_buffer_size() == 0
 
     @property
     def roomy(self) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from time import perf_counter, thread_time
 
 from livecommerce import room_metrics as metrics
-from livecommerce.frames import Batch, Item
+from livecommerce.frames import Batch, Codec, Item
 from livecommerce.member import Member
 
 log = logging.getLogger(__name__)
@@ -81,27 +82,54 @@ class Tick:
             self._wake.clear()
             batch = Batch(self._batch, list(self._fresh.values()))
             self.clear()
-            cost_s = await self._deliver(batch, list(self.latest.values()))
+            cost_s = await self.deliver(batch, list(self.latest.values()))
             next_s = loop.time() + min(max(TICK_MIN_S, cost_s * TICK_COST_FACTOR), TICK_MAX_S)
 
-    async def _deliver(self, batch: Batch, latest: Sequence[Item]) -> float:
-        """Hot path (load_tests: fan-out). Write a batch to all, in slices; the seconds it took, without the pauses."""
+    async def deliver(self, batch: Batch, latest: Sequence[Item]) -> float:
+        """Write a batch to all, in slices; the seconds it took, without the pauses."""
         members = list(self.joined)
         cost_s, cpu_s, events = 0.0, 0.0, 0
         for start in range(0, len(members), SLICE):
             if start:
                 await asyncio.sleep(0)
             began_s, began_cpu_s = perf_counter(), thread_time()
-            for member in members[start : start + SLICE]:
-                try:
-                    events += member.deliver(batch, latest)
-                except Exception:
-                    # One broken connection must not stop the others' events.
-                    log.exception("a viewer could not be written to")
-                    member.outbox.transport.abort()
+            events += _write(members[start : start + SLICE], batch, latest)
             cost_s += perf_counter() - began_s
             cpu_s += thread_time() - began_cpu_s
         metrics.FRAMES.inc(len(members))
         metrics.DELIVERIES.inc(events)
         metrics.FAN_OUT_S.inc(cpu_s)
         return cost_s
+
+
+def _write(members: Sequence[Member], batch: Batch, latest: Sequence[Item]) -> int:
+    """Hot path (load_tests chat-storm). Write a batch to some viewers; the number of events written.
+
+    Nearly everybody, nearly always, has nothing waiting and costs the kernel's send and 0.12 µs; one who is asked by
+    :meth:`Member.deliver`, 1 µs. In the loop's turn in which a transport says that it closes its socket is still its
+    own: nobody else's connection can be written to.
+    """
+    write, frame, size = os.write, b"", 0
+    codec: Codec | None = None
+    events = batch.count * len(members)
+    for member in members:
+        try:
+            if member.codec is not codec or not size:
+                codec = member.codec
+                frame = batch.frame(codec)
+                size = len(frame)
+            outbox = member.outbox
+            if not size or not outbox.direct or outbox.transport.is_closing():
+                events += member.deliver(batch, latest) - batch.count
+                continue
+            try:
+                sent = write(outbox.fd, frame)
+            except OSError:
+                sent = 0
+            if sent != size:
+                outbox.wait(frame[sent:])
+        except Exception:
+            # One broken connection must not stop the others' events.
+            log.exception("a viewer could not be written to")
+            member.outbox.transport.abort()
+    return events

@@ -27,15 +27,23 @@ class AtWork:
         self._reply = reply
         self._count = 0
         #: done when who waits for room may look again; there is one who reads
-        self._room: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._in_order = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def begin(self, visit: Visit, name: str, row: Row, command: Command) -> None:
-        """Begin a command, as soon as fewer than :data:`MOST` are at work."""
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer than :data:`MOST` are at work."""
+        return self._count < MOST
+
+    async def room(self) -> None:
+        """Wait until there is."""
         while self._count >= MOST:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def begin(self, visit: Visit, name: str, row: Row, command: Command) -> None:
+        """Begin a command, for which there has to be room."""
         self._count += 1
         if not begin(visit, name, row, command, self._finish):
             task = asyncio.create_task(self._carry_out(visit, name, row, command))
@@ -68,5 +76,5 @@ class AtWork:
 
     def _release(self) -> None:
         self._count -= 1
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

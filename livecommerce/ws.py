@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from livecommerce import room_metrics as metrics
 from livecommerce.at_work import AtWork
@@ -25,11 +26,14 @@ from livecommerce.http.access import client_address
 from livecommerce.hub import Arrival
 from livecommerce.limits import Bucket, Rate, bucket_of, is_loopback
 from livecommerce.member import Member
+from livecommerce.parsed import ParsedSocket
 from livecommerce.problems import Problem
 from livecommerce.schema.command import Command
 from livecommerce.schema.commands import Join
 from livecommerce.visit import Visit
 from livecommerce.welcome import STREAM_ID, admission, refuse_full, welcome
+
+log = logging.getLogger(__name__)
 
 #: a message, at most
 MAX_MESSAGE_BYTES = 16 * 1024
@@ -39,6 +43,8 @@ JOIN_TIMEOUT_S = 10.0
 STRIKES = Rate(5, 200)
 #: how long a close frame (and what waits before it) may take to leave, before the connection is cut
 CLOSE_GRACE_S = 5.0
+#: the frames that carry messages
+_DATA = frozenset((WSMsgType.TEXT, WSMsgType.BINARY))
 #: decode a joined client's commands, by codec
 _READERS = {codec: codec.reader(ANY_COMMAND) for codec in CODECS.values()}
 #: what the close codes of a refused join are
@@ -72,7 +78,7 @@ async def serve(request: web.Request, kind: type[Connection], max_bytes: int) ->
 
 async def _serve(request: web.Request, kind: type[Connection], max_bytes: int) -> web.StreamResponse:
     # One more than the limit: aiohttp refuses a message *of* its limit.
-    socket = web.WebSocketResponse(
+    socket = ParsedSocket(
         compress=False,
         max_msg_size=max_bytes + 1,
         protocols=tuple(CODECS),
@@ -93,7 +99,7 @@ async def _serve(request: web.Request, kind: type[Connection], max_bytes: int) -
 class Connection:
     """A WebSocket and what it is doing."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def __init__(self, request: web.Request, socket: ParsedSocket) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client has left")
@@ -111,6 +117,8 @@ class Connection:
         now_s = self._loop.time()
         self._rate, self._strikes = Bucket(self._context.settings.limit.commands, now_s), Bucket(STRIKES, now_s)
         self._at_work = AtWork(self._reply)
+        #: whether the connection's task waits for a message, and none is queued
+        self._resting = False
         self._closing: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -123,8 +131,10 @@ class Connection:
             return
         if first is None or not await self._join(first):
             return
+        self._socket.queue.take = self._take
         while (data := await self._receive_data()) is not None:
-            if not await self._command(data):
+            await self._at_work.room()
+            if not self._command(data):
                 return
 
     async def aclose(self) -> None:
@@ -154,13 +164,16 @@ class Connection:
     async def _receive_data(self) -> str | bytes | None:
         """The next message as it came, pings answered meanwhile; ``None`` when the connection is over."""
         while True:
+            # Where that has to wait, nothing is queued: what comes then may be taken at once, and in order.
+            self._resting = True
             frame = await self._socket.receive()
+            self._resting = False
             if self._member is not None:
                 self._member.last_heard_s = self._loop.time()
             if frame.type is WSMsgType.PING:
                 if self._rate.take(self._loop.time()) is None:
                     self._write(pong(frame.data))
-            elif frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            elif frame.type in _DATA:
                 data: str | bytes = frame.data
                 return data
             elif frame.type is not WSMsgType.PONG:
@@ -209,8 +222,22 @@ class Connection:
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    async def _command(self, data: str | bytes) -> bool:
-        """Begin one command (waiting until one may begin); False when the connection is to end. Hot path."""
+    def _take(self, frame: WSMessage) -> bool:
+        """Begin the command that was just parsed; False, and it is queued, where it has to wait. Hot path."""
+        if not self._resting or frame.type not in _DATA or self._closing is not None or not self._at_work.has_room:
+            self._resting = False
+            return False
+        if self._member is not None:
+            self._member.last_heard_s = self._loop.time()
+        try:
+            self._command(frame.data)
+        except Exception:
+            log.exception("a command broke its connection")
+            self._close(CloseCode.UNAVAILABLE)
+        return True
+
+    def _command(self, data: str | bytes) -> bool:
+        """Begin one command, for which there is room; False when the connection is to end. Hot path."""
         assert self._visit is not None
         message: Command | dict[str, Any] | None
         try:
@@ -230,7 +257,7 @@ class Connection:
         except Problem as problem:
             self._reply(Refused(command_id(message), refusal_of(problem)))
             return True
-        await self._at_work.begin(self._visit, name, row, command)
+        self._at_work.begin(self._visit, name, row, command)
         return True
 
     def _reply(self, reply: Accepted | Refused) -> None:

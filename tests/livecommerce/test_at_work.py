@@ -41,12 +41,14 @@ async def test_no_more_than_so_many_are_at_work_whether_they_need_a_task_or_not(
 
     work, row = AtWork(replies.append), Row(Grant.WATCH, slow, begin=soon)
     for number in range(at_work.MOST):
-        await work.begin(VISIT, "ping", row, Ping(id=number))
-    one_more = asyncio.create_task(work.begin(VISIT, "ping", row, Ping(id=99)))
+        work.begin(VISIT, "ping", row, Ping(id=number))
+    one_more = asyncio.create_task(work.room())
     await asyncio.sleep(0)
-    assert (one_more.done(), len(waiting), replies) == (False, at_work.MOST, [])
+    assert (work.has_room, one_more.done(), len(waiting), replies) == (False, False, at_work.MOST, [])
     waiting[2]({"after": "a while"})
     await one_more
+    assert work.has_room
+    work.begin(VISIT, "ping", row, Ping(id=99))
     assert _numbers(replies) == [2]
     gate.set()
     await eventually(lambda: sorted(_numbers(replies), key=str) == [1, 2, 3, 5, 7, 99])
@@ -64,7 +66,7 @@ async def test_what_fails_at_once_is_refused_and_leaves_room() -> None:
 
     work, row = AtWork(replies.append), Row(Grant.WATCH, never, begin=fails)
     for number in range(3 * at_work.MOST):
-        await work.begin(VISIT, "ping", row, Ping(id=number))
+        work.begin(VISIT, "ping", row, Ping(id=number))
     assert _numbers(replies) == [*range(3 * at_work.MOST)]
     assert all(isinstance(reply, Refused) and reply.err.code == "unavailable" for reply in replies)
 
@@ -76,7 +78,7 @@ async def test_what_is_cancelled_at_the_end_of_its_connection_does_not_answer() 
         await asyncio.Event().wait()
 
     work = AtWork(replies.append)
-    await work.begin(VISIT, "ping", Row(Grant.WATCH, endless), Ping(id=1))
+    work.begin(VISIT, "ping", Row(Grant.WATCH, endless), Ping(id=1))
     closing = asyncio.create_task(work.aclose())
     await asyncio.sleep(0)
     assert not closing.done(), "a command may end within a time"
@@ -102,5 +104,5 @@ async def test_an_answer_that_cannot_be_given_counts_once() -> None:
 
     work = AtWork(broken)
     for number in range(3):
-        await work.begin(VISIT, "ping", Row(Grant.WATCH, never, begin=at_once), Ping(id=number))
+        work.begin(VISIT, "ping", Row(Grant.WATCH, never, begin=at_once), Ping(id=number))
     assert (answered, work._count) == ([0, 1, 2], 0)

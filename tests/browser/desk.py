@@ -23,6 +23,18 @@ async def studio(browser: Browser, url: str, size: tuple[int, int] = DESK) -> tu
     return page, stream_id, await host_of(page)
 
 
+async def turn(page: Page, part: str) -> None:
+    """Bring a part to the front: by the desk's tabs, or a phone's, where the room's parts lie behind the chat's."""
+    if part in ("questions", "poll", "rules") and await page.get_by_test_id("tab-chat").is_visible():
+        await page.get_by_test_id("tab-chat").click()
+    for prefix in ("tab", "part"):
+        button = page.get_by_test_id(f"{prefix}-{part}")
+        if await button.is_visible():
+            return await button.click()
+    # a desk has its picture always in front
+    assert part == "show", f"nothing leads to {part}"
+
+
 async def show_products(api: Api, host: Person, stream_id: str, *titles: str) -> None:
     for title in titles:
         spec = {"title": title, "price": {"amount": 1000, "currency": "EUR"}, "image_url": "/assets/demo/mug.svg"}

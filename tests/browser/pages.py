@@ -18,6 +18,8 @@ from tests.api import Api, Person
 PATIENCE_MS = 30_000
 PHONE = (390, 844)
 DESK = (1280, 800)
+#: for a flow that is proved in both
+SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 
 #: A viewer whose network is late with the news: replies arrive, events do not while ``window.deaf`` is set.
 DEAF = """

@@ -173,6 +173,18 @@ def test_a_refusal_is_final(page: Page) -> None:
     assert answer == ["sold_out", 1]
 
 
+def test_before_a_show_its_picture_is_asked_for_seldom(page: Page) -> None:
+    """The room tells when it begins; from then on the server's own word counts."""
+    answer = run(
+        page,
+        """const viewer = new media.WhepViewer({ url: "/whep/x", token: () => "" });
+           const before = viewer.patience({ retryAfterMs: 2000 });
+           viewer.expectMedia = true;
+           return [before, viewer.patience({ retryAfterMs: 2000 })];""",
+    )
+    assert answer == [15_000, 2_000]
+
+
 def test_ice_servers_are_read_from_link_headers(page: Page) -> None:
     answer = run(
         page,

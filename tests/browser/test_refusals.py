@@ -16,6 +16,7 @@ from tests.browser.pages import (
     DESK,
     PATIENCE_MS,
     PHONE,
+    SIZES,
     hears,
     line,
     open_page,
@@ -52,7 +53,7 @@ def buy_button(page: Page, words: str) -> Locator:
     return page.get_by_test_id("deal-buy").filter(has_text=words)
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@SIZES
 async def test_too_late_for_the_last_one(
     browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str, size: tuple[int, int]
 ) -> None:
@@ -71,12 +72,13 @@ async def test_too_late_for_the_last_one(
     assert {order["buyer"]["id"] for order in await orders_of_show(api, host, stream_id)} == {other.id}
 
 
+@SIZES
 async def test_one_each_means_one(
-    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str
+    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str, size: tuple[int, int]
 ) -> None:
     """Taps in a burst make one order; a declined card costs nothing; a second unit is refused."""
     await api.open_deal(host, stream_id)
-    viewer = await open_watch(browser, server.url, stream_id)
+    viewer = await open_watch(browser, server.url, stream_id, size)
     await expect(viewer.get_by_test_id("deal-buy")).to_be_enabled()
     await viewer.evaluate(
         "() => { const b = document.querySelector('[data-testid=deal-buy]'); for (let i = 0; i < 5; i++) b.click(); }"
@@ -99,10 +101,13 @@ async def test_one_each_means_one(
     assert (order["buyer"]["id"], order["units"], order["state"]) == (me.id, 1, "paid")
 
 
-async def test_giving_it_back(browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str) -> None:
+@SIZES
+async def test_giving_it_back(
+    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str, size: tuple[int, int]
+) -> None:
     """A reservation that is given back is on sale again, and can be taken again."""
     await api.open_deal(host, stream_id, stock=1)
-    viewer = await open_watch(browser, server.url, stream_id, DESK)
+    viewer = await open_watch(browser, server.url, stream_id, size)
     await viewer.get_by_test_id("deal-buy").click()
     await expect(viewer.get_by_test_id("deal-left")).to_contain_text("0")
     await viewer.get_by_test_id("order-cancel").click()
@@ -112,8 +117,9 @@ async def test_giving_it_back(browser: Browser, server: RunningServer, api: Api,
     await expect(viewer.get_by_test_id("order-hold")).to_be_visible()
 
 
+@SIZES
 async def test_waiting_for_one_that_comes_back(
-    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str
+    browser: Browser, server: RunningServer, api: Api, host: Person, stream_id: str, size: tuple[int, int]
 ) -> None:
     """Sold out: stand in line, keep the place over a reload, leave, return; what comes back is held for the first."""
     deal_id = await api.open_deal(host, stream_id, stock=1)
@@ -122,7 +128,7 @@ async def test_waiting_for_one_that_comes_back(
     line_up = f"/api/v1/streams/{stream_id}/deals/{deal_id}/waitlist"
     before = await api.guest("Before")
     assert (await api.call("POST", line_up, before)).status == 201
-    viewer = await open_watch(browser, server.url, stream_id)
+    viewer = await open_watch(browser, server.url, stream_id, size)
     await expect(viewer.get_by_test_id("deal-buy")).to_be_disabled()
     await viewer.get_by_test_id("wait-join").click()
     await expect(viewer.get_by_test_id("wait-place")).to_have_text("You are number 2 in line")
@@ -142,9 +148,10 @@ async def test_waiting_for_one_that_comes_back(
     await expect(viewer.get_by_test_id("order-receipt")).to_be_visible()
 
 
-async def test_talking_too_fast(browser: Browser, server: RunningServer, stream_id: str) -> None:
+@SIZES
+async def test_talking_too_fast(browser: Browser, server: RunningServer, stream_id: str, size: tuple[int, int]) -> None:
     """The third line in a row is refused with the seconds to wait, and stays in the field."""
-    viewer = await open_watch(browser, server.url, stream_id)
+    viewer = await open_watch(browser, server.url, stream_id, size)
     for text in ("one", "two"):
         await says(viewer, text)
         await hears(viewer, text)

@@ -7,10 +7,12 @@ from playwright.async_api import Browser, expect
 
 from tests.api import Api
 from tests.browser import shared
+from tests.browser.desk import turn
 from tests.browser.pages import (
     DESK,
     PATIENCE_MS,
     PHONE,
+    SIZES,
     hears,
     line,
     open_page,
@@ -42,9 +44,10 @@ NO_CAMERA = [
 ]
 
 
-async def test_no_camera_is_told_in_plain_words(browser: Browser, server: RunningServer) -> None:
+@SIZES
+async def test_no_camera_is_told_in_plain_words(browser: Browser, server: RunningServer, size: tuple[int, int]) -> None:
     """Whatever the reason, the host reads it under the button, stays off the air, and can try again."""
-    page = await open_page(browser, f"{server.url}/studio", PHONE, script=NO_CAMERA[0][0])
+    page = await open_page(browser, f"{server.url}/studio", size, script=NO_CAMERA[0][0])
     await sign_in_to_studio(page)
     for script, code, words in NO_CAMERA:
         await page.evaluate(f"() => {{ {script} }}")
@@ -79,14 +82,17 @@ async def test_a_phone_is_enough_to_sell(browser: Browser, server: RunningServer
     await hears(host, "one left!")
 
 
-async def test_the_show_goes_on_after_a_reload(browser: Browser, server: RunningServer) -> None:
+@SIZES
+async def test_the_show_goes_on_after_a_reload(browser: Browser, server: RunningServer, size: tuple[int, int]) -> None:
     """A reload finds the same show, its deals and chat; the door offers it too, until it has ended."""
-    host = await open_page(browser, f"{server.url}/studio", DESK)
+    host = await open_page(browser, f"{server.url}/studio", size)
     stream_id = await sign_in_to_studio(host, title="Same show")
+    await turn(host, "deals")
     await host.get_by_test_id("deal-title").fill("Blue mug")
     await host.get_by_test_id("deal-price").fill("4.50")
     await host.get_by_test_id("deal-open").click()
     await expect(host.get_by_test_id("board-deal")).to_have_count(1)
+    await turn(host, "chat")
     await says(host, "before the reload")
     await hears(host, "before the reload")
     await host.reload()
@@ -98,6 +104,7 @@ async def test_the_show_goes_on_after_a_reload(browser: Browser, server: Running
     await host.reload()
     await host.get_by_test_id("continue-stream").filter(has_text="Same show").click()
     assert await show_of(host) == stream_id
+    await turn(host, "show")
     await host.get_by_test_id("end-stream").click()
     await host.get_by_test_id("end-confirm").click()
     await expect(host.get_by_test_id("studio-ended")).to_be_visible()
@@ -141,16 +148,18 @@ async def test_a_banned_viewer_is_told_and_silent(browser: Browser, server: Runn
         await viewer.reload()
 
 
-async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningServer) -> None:
+@SIZES
+async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningServer, size: tuple[int, int]) -> None:
     """Pin, announce, slow down, pause and resume: each is seen by a viewer at once, and by one who comes later."""
-    host = await open_page(browser, f"{server.url}/studio", DESK)
+    host = await open_page(browser, f"{server.url}/studio", size)
     stream_id = await sign_in_to_studio(host)
-    viewer = await open_watch(browser, server.url, stream_id)
+    viewer = await open_watch(browser, server.url, stream_id, size)
+    await turn(host, "chat")
     await says(host, "the rules of tonight")
-    await line(host, "the rules of tonight").hover()
+    await line(host, "the rules of tonight").focus()
     await line(host, "the rules of tonight").get_by_test_id("chat-pin").click()
     await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
-    await host.get_by_test_id("part-rules").click()
+    await turn(host, "rules")
     await host.get_by_test_id("announce-text").fill("free shipping")
     await host.get_by_test_id("announce").click()
     await expect(viewer.get_by_test_id("chat-lines")).to_contain_text("free shipping")
@@ -169,6 +178,6 @@ async def test_the_host_has_the_room_in_hand(browser: Browser, server: RunningSe
     await expect(viewer.get_by_test_id("chat-pinned")).to_contain_text("the rules of tonight")
     await host.get_by_test_id("freeze-chat").click()
     await expect(viewer.get_by_test_id("chat-input")).to_be_enabled()
-    await host.get_by_test_id("part-chat").click()
+    await turn(host, "chat")
     await host.get_by_test_id("chat-unpin").click()
     await expect(viewer.get_by_test_id("chat-pinned")).to_be_hidden()

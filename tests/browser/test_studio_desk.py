@@ -7,8 +7,8 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api
 from tests.browser import shared
-from tests.browser.desk import buy, show_products, studio, titles
-from tests.browser.pages import PATIENCE_MS, PHONE, joined, open_page, open_watch, told, until
+from tests.browser.desk import buy, show_products, studio, titles, turn
+from tests.browser.pages import PATIENCE_MS, PHONE, SIZES, joined, open_page, open_watch, told, until
 from tests.running import RunningServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
@@ -105,11 +105,14 @@ async def the_poster_is_seen(browser: Browser, url: str, stream_id: str) -> None
     await page.context.close()
 
 
-async def test_products_in_the_host_s_order(browser: Browser, server: RunningServer, api: Api) -> None:
+@SIZES
+async def test_products_in_the_host_s_order(
+    browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]
+) -> None:
     """By buttons, by dragging, told to everybody and kept; edited, pinned, sold from, removed."""
-    page, stream_id, host = await studio(browser, server.url)
+    page, stream_id, host = await studio(browser, server.url, size)
     await show_products(api, host, stream_id, "Mug", "Bag", "Lamp")
-    await page.get_by_test_id("part-products").click()
+    await turn(page, "products")
     await expect(titles(page)).to_have_text(["Mug", "Bag", "Lamp"])
     first = page.get_by_test_id("product-item").first
     await expect(first.get_by_test_id("product-up")).to_be_disabled()
@@ -140,9 +143,13 @@ async def test_products_in_the_host_s_order(browser: Browser, server: RunningSer
     await expect(page.get_by_test_id("deal-price")).to_be_focused()
 
 
-async def test_a_deal_from_preset_to_refund(browser: Browser, server: RunningServer, api: Api) -> None:
+@SIZES
+async def test_a_deal_from_preset_to_refund(
+    browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]
+) -> None:
     """Above the fold: start, stock, alarm, claims a second, revenue; extend, close; orders, refund, CSV; figures."""
-    page, stream_id, _ = await studio(browser, server.url)
+    page, stream_id, _ = await studio(browser, server.url, size)
+    await turn(page, "deals")
     await page.get_by_test_id("preset-lightning").click()
     for field, value in (("title", "Mug"), ("price", "5.00"), ("units", "4")):
         await page.get_by_test_id(f"deal-{field}").fill(value)
@@ -172,14 +179,14 @@ async def test_a_deal_from_preset_to_refund(browser: Browser, server: RunningSer
     await page.get_by_test_id("past-deals").locator("summary").click()
     await expect(board.get_by_test_id("board-state")).to_have_text("Closed")
 
-    await page.get_by_test_id("part-orders").click()
+    await turn(page, "orders")
     await expect(page.get_by_test_id("revenue")).to_have_text("€10.00")
     async with page.expect_download() as download:
         await page.get_by_test_id("orders-csv").click()
     assert (await download.value).suggested_filename == f"orders-{stream_id}.csv"
     await page.get_by_test_id("order-row").filter(has_text="Ada").get_by_test_id("order-refund").click()
     await expect(page.get_by_test_id("revenue")).to_have_text("€5.00")
-    await page.get_by_test_id("part-insights").click()
+    await turn(page, "insights")
     await expect(page.get_by_test_id("insight-claims")).to_have_text("2")
     await expect(page.get_by_test_id("insight-revenue")).to_have_text("€5.00")
     await expect(page.get_by_test_id("timeline").locator(".deal-band")).to_have_count(1)
@@ -191,9 +198,11 @@ async def later(api: Api, stream_id: str, deal_id: str, closes_at_ms: int) -> bo
     return int((await api.deal(stream_id, deal_id))["closes_at_ms"]) == closes_at_ms + 30_000
 
 
-async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, api: Api) -> None:
+@SIZES
+async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]) -> None:
     """A code, a shipping rule and a set of items: made at the desk, paid by a buyer, seen in the host's orders."""
-    page, stream_id, _ = await studio(browser, server.url)
+    page, stream_id, _ = await studio(browser, server.url, size)
+    await turn(page, "deals")
     await page.get_by_test_id("codes").locator("summary").click()
     await page.get_by_test_id("code-name").fill("live10")
     await page.get_by_test_id("code-worth").fill("10")
@@ -222,7 +231,7 @@ async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, ap
     board = page.get_by_test_id("board-deal")
     await expect(board).to_have_attribute("data-state", "open")
     await expect(board).to_contain_text("Set of items")
-    viewer = await open_watch(browser, server.url, stream_id, PHONE)
+    viewer = await open_watch(browser, server.url, stream_id, size)
     await expect(viewer.get_by_test_id("deal-card")).to_contain_text("2 × Mug + 2 × Saucer", timeout=PATIENCE_MS)
     deal_id = await board.get_attribute("data-id")
     ada = await api.guest("Ada")
@@ -231,10 +240,10 @@ async def test_prices_beyond_the_tag(browser: Browser, server: RunningServer, ap
     paid = await api.call("POST", f"/api/v1/orders/{order.body['id']}/pay", ada, {"payment_token": "pm_ok"})
     assert paid.body["total"] == {"amount": 2295, "currency": "EUR"}, paid
     await expect(board.get_by_test_id("board-revenue")).to_have_text("€22.95")
-    await page.get_by_test_id("part-orders").click()
+    await turn(page, "orders")
     await expect(page.get_by_test_id("order-row")).to_contain_text("LIVE10 · −€2.00 · shipping €4.95")
     await expect(page.get_by_test_id("revenue")).to_have_text("€22.95")
-    await page.get_by_test_id("part-deals").click()
+    await turn(page, "deals")
     await page.get_by_test_id("shipping-remove").click()
     await expect(page.get_by_test_id("shipping-rule")).to_have_text("none")
     await page.get_by_test_id("code-remove").click()

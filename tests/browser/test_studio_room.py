@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.api import Api
 from tests.browser import shared
-from tests.browser.desk import buy, command, host_of, show_products, studio
+from tests.browser.axe import faults
+from tests.browser.desk import buy, command, host_of, show_products, studio, turn
 from tests.browser.pages import (
     DESK,
     PATIENCE_MS,
     PHONE,
+    SIZES,
     hears,
     joined,
     open_page,
@@ -27,10 +28,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
 browser, server, api = shared.browser, shared.server, shared.api
 
 
-async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api) -> None:
+@SIZES
+async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]) -> None:
     """A question answered, a poll with live votes, a word blocked, a moderator made, a ban undone."""
-    page, stream_id, _ = await studio(browser, server.url)
-    viewer = await open_watch(browser, server.url, stream_id)
+    page, stream_id, _ = await studio(browser, server.url, size)
+    await turn(page, "chat")
+    viewer = await open_watch(browser, server.url, stream_id, size)
     ann = await who_is(viewer)
     await says(viewer, "does it ship to Ghent?")
     await hears(page, "does it ship to Ghent?")
@@ -38,13 +41,13 @@ async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api
     asked = await command(page, "question.ask", message_id=message)
     assert asked["offset"] > 0
     await expect(page.get_by_test_id("question-count")).to_have_text("1")
-    await page.get_by_test_id("part-questions").click()
+    await turn(page, "questions")
     await expect(page.get_by_test_id("question")).to_contain_text("ship to Ghent")
     await page.get_by_test_id("question-answer").click()
     await expect(page.get_by_test_id("question")).to_have_count(0)
     await expect(page.get_by_test_id("question-count")).to_be_hidden()
 
-    await page.get_by_test_id("part-poll").click()
+    await turn(page, "poll")
     await page.get_by_test_id("poll-question").fill("Which colour?")
     for place, answer in enumerate(("Blue", "Red")):
         await page.get_by_test_id("poll-answer").nth(place).fill(answer)
@@ -58,7 +61,7 @@ async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api
     await expect(page.get_by_test_id("poll-result")).to_have_attribute("data-state", "closed")
     await expect(page.get_by_test_id("poll-open")).to_be_visible()
 
-    await page.get_by_test_id("part-rules").click()
+    await turn(page, "rules")
     await page.get_by_test_id("word-new").fill("rotten")
     await page.get_by_test_id("word-add").click()
     await expect(page.get_by_test_id("word")).to_have_text("rotten")
@@ -67,7 +70,7 @@ async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api
     await expect(page.get_by_test_id("moderator")).to_contain_text(ann.name)
     await page.reload()
     await joined(page)
-    await page.get_by_test_id("part-rules").click()
+    await turn(page, "rules")
     await expect(page.get_by_test_id("word")).to_have_text("rotten")
     await page.get_by_test_id("moderator-remove").click()
     await expect(page.get_by_test_id("moderator")).to_have_count(0)
@@ -75,8 +78,8 @@ async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api
     await expect(page.get_by_test_id("word")).to_have_count(0)
     await command(page, "chat.ban", user_id=ann.id, seconds=600)
     await expect(viewer.get_by_test_id("poster")).to_contain_text("closed this show to you", timeout=PATIENCE_MS)
-    await page.get_by_test_id("part-chat").click()
-    await page.get_by_test_id("part-rules").click()
+    await turn(page, "chat")
+    await turn(page, "rules")
     await expect(page.get_by_test_id("ban")).to_contain_text("until")
     await page.get_by_test_id("unban").click()
     await expect(page.get_by_test_id("ban")).to_have_count(0)
@@ -87,18 +90,7 @@ async def test_the_audience_in_hand(browser: Browser, server: RunningServer, api
 PARTS = ("deals", "products", "orders", "insights", "chat", "questions", "poll", "rules")
 
 
-async def faults(page: Page, within: str | None = None) -> list[str]:
-    """What axe-core finds wrong with the page, or a part of it, as it stands."""
-    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    results = await Axe().run(page, within, options=options)
-    return [
-        f"{v['id']}: {node['target']} {node['failureSummary']}"
-        for v in results.response["violations"]
-        for node in v["nodes"]
-    ]
-
-
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@SIZES
 async def test_axe_finds_nothing(browser: Browser, server: RunningServer, api: Api, size: tuple[int, int]) -> None:
     """WCAG 2.2 AA, as far as a machine can tell: the door, every panel filled, the help."""
     page = await open_page(browser, f"{server.url}/studio", size)

@@ -1,16 +1,16 @@
-"""What viewers do beside watching: answer, ask, vote, choose units, look at goods and orders; axe on every state."""
+"""What viewers do beside watching and talking: vote, choose units, look at goods and orders; axe on every state."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.api import Api
 from tests.browser import shared
-from tests.browser.pages import DESK, PATIENCE_MS, PHONE, hears, line, open_page, open_watch, says, told, until, who_is
+from tests.browser.axe import faults
+from tests.browser.pages import PATIENCE_MS, SIZES, open_page, open_watch, told, who_is
 from tests.browser.stage import Stage, eur
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), shared.LOOP]
@@ -23,13 +23,6 @@ MOST_DESK_BYTES = 130_000
 #: what a page may move by itself, as Core Web Vitals count it: "good" is below 0.1
 MOST_SHIFT = 0.02
 
-SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-#: animations that end have ended
-SETTLED = """() => Promise.allSettled(
-  document.getAnimations()
-    .filter((each) => each.effect.getComputedTiming().iterations !== Infinity)
-    .map((each) => each.finished)
-)"""
 #: counts what moved without anybody's doing, from the first paint on
 SHIFTS = """
 window.shift = 0;
@@ -37,89 +30,6 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
 }).observe({ type: "layout-shift", buffered: true });
 """
-
-
-async def faults(page: Page, within: str | None = None) -> list[str]:
-    """What axe-core finds wrong with the page, or a part of it, as it stands."""
-    # a card that is just fading in has less contrast than it will have
-    await page.evaluate(SETTLED)
-    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    results = await Axe().run(page, within, options=options)
-    return [
-        f"{v['id']}: {node['target']} {node['failureSummary']}"
-        for v in results.response["violations"]
-        for node in v["nodes"]
-    ]
-
-
-@SIZES
-async def test_talking(browser: Browser, api: Api, size: tuple[int, int]) -> None:
-    """Answer a line, be named, ask a question and see it answered; a deleted line leaves no quote behind."""
-    stage = await Stage.set(api)
-    page = await open_watch(browser, api.url, stage.stream_id, size)
-    me = await who_is(page)
-    spoken = await stage.says("Ada", "does it come in blue?")
-    await hears(page, "does it come in blue?")
-    await act_on(page, "does it come in blue?", "chat-reply")
-    await expect(page.get_by_test_id("chat-replying")).to_contain_text("Ada")
-    await says(page, "I hope so")
-    answer = line(page, "I hope so")
-    await expect(answer.get_by_test_id("chat-quote")).to_contain_text("Ada: does it come in blue?", timeout=PATIENCE_MS)
-    await expect(page.get_by_test_id("chat-replying")).to_be_hidden()
-
-    await stage.says("Bram", f"@{me.name} it does")
-    await expect(line(page, "it does")).to_have_class(re.compile("for-me"), timeout=PATIENCE_MS)
-    await expect(page.get_by_test_id("chat-aside")).to_contain_text("Bram")
-
-    await page.get_by_test_id("chat-asking").click()
-    await says(page, "how much do they hold?")
-    mark = line(page, "how much").get_by_test_id("chat-question")
-    await expect(mark).to_have_text("Question", timeout=PATIENCE_MS)
-    await expect(page.get_by_test_id("chat-asking")).to_have_attribute("aria-pressed", "false")
-    question = await line(page, "how much").get_attribute("data-id")
-    await stage.do(stage.host, "question.answer", message_id=question)
-    await expect(mark).to_have_text("Answered", timeout=PATIENCE_MS)
-    assert await faults(page) == []
-
-    await stage.do(stage.host, "chat.delete", message_id=spoken)
-    await expect(answer.get_by_test_id("chat-quote")).to_have_text("an earlier message", timeout=PATIENCE_MS)
-    await page.context.close()
-
-
-async def act_on(page: Page, text: str, action: str) -> None:
-    """One tap on a line where there is a finger, a hover where there is a mouse, then the action."""
-    found = line(page, text)
-    if await page.evaluate("matchMedia('(hover: hover)').matches"):
-        await found.hover()
-    else:
-        await found.locator(".line-text").tap()
-    await found.get_by_test_id(action).click()
-
-
-async def test_a_moderator_acts_from_a_line(browser: Browser, api: Api) -> None:
-    """Appointed by the host in one click; time out, clear and question marks in one click each; no viewer has them."""
-    stage = await Stage.set(api)
-    page = await open_watch(browser, api.url, stage.stream_id, DESK)
-    desk = await open_page(browser, f"{stage.url}#token={stage.host.token}", DESK)
-    await says(page, "may I help?")
-    await hears(desk, "may I help?")
-    await line(page, "may I help?").hover()
-    for staff in ("chat-delete", "chat-timeout", "chat-ban", "chat-appoint"):
-        await expect(page.get_by_test_id(staff)).to_have_count(0)
-    await act_on(desk, "may I help?", "chat-appoint")
-    await expect(desk.get_by_test_id("chat-aside")).to_contain_text("moderator now")
-
-    await page.reload()
-    for text in ("buy gold at example dot com", "gold! gold!"):
-        await stage.says("Spammer", text)
-        await hears(page, text)
-    await act_on(page, "gold! gold!", "chat-timeout")
-    await act_on(page, "buy gold", "chat-clear")
-    await expect(line(page, "gold")).to_have_count(0, timeout=PATIENCE_MS)
-    journal = await stage.do(stage.host, "moderation.journal")
-    assert {step["action"] for step in journal["items"]} >= {"ban", "clear_user"}
-    await page.context.close()
-    await desk.context.close()
 
 
 @SIZES
@@ -244,39 +154,14 @@ async def test_a_visit_is_small_and_the_next_one_smaller(browser: Browser, api: 
         assert await other.evaluate("window.shift") < MOST_SHIFT, path
 
 
-async def test_the_chat_is_walked_by_keyboard(browser: Browser, api: Api) -> None:
-    """Arrow keys go from line to line, Tab to what can be done with it, Escape out of an answer."""
-    stage = await Stage.set(api)
-    page = await open_watch(browser, api.url, stage.stream_id, DESK)
-    for text in ("first words", "second words"):
-        await stage.says("Ada", text)
-        await hears(page, text)
-    await page.get_by_test_id("chat-lines").focus()
-    await page.keyboard.press("ArrowUp")
-    await page.keyboard.press("ArrowUp")
-    await expect(line(page, "first words")).to_be_focused()
-    await page.keyboard.press("Tab")
-    await expect(line(page, "first words").get_by_test_id("chat-reply")).to_be_focused()
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_test_id("chat-input")).to_be_focused()
-    await expect(page.get_by_test_id("chat-replying")).to_contain_text("first words")
-    await page.keyboard.press("Escape")
-    await expect(page.get_by_test_id("chat-replying")).to_be_hidden()
-
-    async def quiet() -> bool:
-        return bool(await page.get_by_test_id("chat-lines").get_attribute("aria-live") == "off")
-
-    await until("the log does not chatter", quiet)
-    await page.context.close()
-
-
-async def test_terms_of_a_deal(browser: Browser, api: Api) -> None:
+@SIZES
+async def test_terms_of_a_deal(browser: Browser, api: Api, size: tuple[int, int]) -> None:
     """A ticket fetched behind the tap; take three, pay two; a code that is refused and one that is not; shipping."""
     stage = await Stage.set(api)
     await stage.fill_showcase()
     await stage.ask("PUT", "shipping", {"price": eur(495), "free_from": None})
     await stage.ask("PUT", "codes/EVENING", {"percent": 20})
-    page = await open_watch(browser, api.url, stage.stream_id, PHONE)
+    page = await open_watch(browser, api.url, stage.stream_id, size)
     await stage.deal(ticketed=True, per_buyer_limit=3, buy_x_pay_y={"buy": 3, "pay": 2})
     card, buy = page.get_by_test_id("deal-card"), page.get_by_test_id("deal-buy")
     await expect(card).to_contain_text("Take 3, pay 2", timeout=PATIENCE_MS)

@@ -1,0 +1,26 @@
+"""What axe-core finds on a page as it stands."""
+
+from __future__ import annotations
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+#: animations that end have ended
+SETTLED = """() => Promise.allSettled(
+  document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().iterations !== Infinity)
+    .map((each) => each.finished)
+)"""
+
+
+async def faults(page: Page, within: str | None = None) -> list[str]:
+    """What axe-core finds wrong with the page, or a part of it, as it stands."""
+    # a card that is just fading in has less contrast than it will have
+    await page.evaluate(SETTLED)
+    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    results = await Axe().run(page, within, options=options)
+    return [
+        f"{v['id']}: {node['target']} {node['failureSummary']}"
+        for v in results.response["violations"]
+        for node in v["nodes"]
+    ]

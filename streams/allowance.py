@@ -15,8 +15,10 @@ class Allowance:
 
     def take(self, now_s: float, amount: float = 1.0) -> bool:
         """Whether ``amount`` may be had now."""
-        if self._credit_s is not None:
-            self._credit = min(self._burst, self._credit + max(0.0, now_s - self._credit_s) * self._per_s)
+        if self._credit_s is not None and now_s > self._credit_s:
+            self._credit += (now_s - self._credit_s) * self._per_s
+            if self._credit > self._burst:
+                self._credit = self._burst
         self._credit_s = now_s
         if self._credit < amount:
             return False

@@ -115,18 +115,28 @@ class Path:
         """What the newest reports say together."""
         if len(self._reports) < 2:
             return Verdict.UNSURE
-        before, now = self._reports[-2], self._reports[-1]
-        loss, expected = _loss(before, now)
-        if expected >= MIN_PACKETS and loss > BAD_LOSS:
-            return Verdict.WORST if loss > WORST_LOSS else Verdict.BAD
-        if self._queue_s(now) > QUEUE_S:
-            return Verdict.WORST if self._queue_s(now) > WORST_QUEUE_S else Verdict.BAD
-        if self._told_less(before, now) and (loss > ESTIMATE_LOSS or self._queue_s(now) > ESTIMATE_QUEUE_S):
-            return Verdict.BAD
+        if (trouble := self.trouble()) is not None:
+            return trouble
+        now = self._reports[-1]
         began = next((each for each in reversed(self._reports) if now.at_s - each.at_s >= GOOD_WINDOW_S), None)
         if began is None or _loss(began, now)[0] > GOOD_LOSS:
             return Verdict.UNSURE
         return Verdict.GOOD
+
+    def trouble(self) -> Verdict | None:
+        """A bad verdict, by the two newest reports alone; None where there is none."""
+        if len(self._reports) < 2:
+            return None
+        before, now = self._reports[-2], self._reports[-1]
+        loss, expected = _loss(before, now)
+        if expected >= MIN_PACKETS and loss > BAD_LOSS:
+            return Verdict.WORST if loss > WORST_LOSS else Verdict.BAD
+        queue_s = self._queue_s(now)
+        if queue_s > QUEUE_S:
+            return Verdict.WORST if queue_s > WORST_QUEUE_S else Verdict.BAD
+        if (loss > ESTIMATE_LOSS or queue_s > ESTIMATE_QUEUE_S) and self._told_less(before, now):
+            return Verdict.BAD
+        return None
 
     def _queue_s(self, now: Report) -> float:
         """How much longer the delay is than it can be."""

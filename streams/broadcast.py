@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -47,7 +47,8 @@ class Broadcast:
         self._loop = asyncio.get_running_loop()
         assert transport.media.sock is not None
         self._fan_out = FanOut(transport.media.sock, self._loop, transport.delays)
-        buffer = transport.send_buffer
+        self._media, self._buffer = transport.media, transport.send_buffer
+        buffer = self._buffer
         sound = _new_sound()
         self.sound = Audience(sound, self._fan_out, buffer, self._loop, ssrc=sound.ssrc)
         self.picture = Picture(self.viewers, self._fan_out, buffer, self._loop, publisher=lambda: self.publisher)
@@ -193,8 +194,8 @@ class Broadcast:
         if not phase:
             self.picture.measure(now_s)
         reports = self._reports(time.time(), now_s) if self._turns[phase] else {}
-        for viewer in self._turns[phase] if reports else ():
-            self._report_to(viewer, reports)
+        if reports:
+            self._report_to_all(self._turns[phase], reports)
 
     def _reports(self, unix_s: float, now_s: float) -> dict[str, bytes]:
         """A sender report for each track, the same one for all viewers."""
@@ -209,6 +210,20 @@ class Broadcast:
                 )
                 reports[kind] = report + rtcp.build_sdes(track.ssrc, self.cname)
         return reports
+
+    def _report_to_all(self, viewers: Iterable[Viewer], reports: dict[str, bytes]) -> None:
+        """Reports to those who have their turn."""
+        encrypt, send = self._buffer.encrypt_rtcp, self._media.send
+        compounds: dict[tuple[str, ...], bytes] = {}
+        for viewer in viewers:
+            if viewer.kind != "view" or viewer.context is None:
+                self._report_to(viewer, reports)
+                continue
+            compound = compounds.get(kinds := tuple(viewer.chosen))
+            if compound is None:
+                compound = compounds[kinds] = b"".join(reports[kind] for kind in kinds if kind in reports)
+            if compound and (data := encrypt(viewer.context, compound)) is not None:
+                send(data, viewer.address)
 
     def _report_to(self, viewer: Viewer, reports: dict[str, bytes]) -> None:
         # One SRTCP packet for both: RFC 3550 §6.1 allows several reports in a compound.

@@ -40,8 +40,9 @@ class SourceStatistics:
             # Start one wrap up, so that a packet from just before the first stays positive.
             self.highest = self._base = sequence + 0x10000
             return self.highest
-        extended = rtp.extend(sequence, self.highest)
-        if extended > self.highest:
+        if sequence == self.highest + 1 & 0xFFFF:
+            extended = self.highest = self.highest + 1
+        elif (extended := rtp.extend(sequence, self.highest)) > self.highest:
             self.highest = extended
         self._measure_jitter(timestamp, now_s)
         return extended
@@ -88,6 +89,11 @@ class MissingPackets:
         self._waiting: dict[int, tuple[int, float]] = {}
         self.abandoned = 0
 
+    @property
+    def some(self) -> bool:
+        """Whether any is missing."""
+        return bool(self._waiting)
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -96,7 +102,7 @@ class MissingPackets:
 
     def received(self, sequence: int, now_s: float) -> list[int]:
         """Note an extended number; the numbers to ask for at once because this one jumped over them."""
-        if self._highest is None:
+        if self._highest is None or sequence == self._highest + 1:
             self._highest = sequence
             return []
         if sequence <= self._highest:

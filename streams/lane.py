@@ -89,7 +89,7 @@ class Lane:
 
     def changed_codec(self) -> bool:
         """Whether the track's codec is another one since the last time; its viewers are grouped anew."""
-        if self.codec == self.track.codec:
+        if self.codec is self.track.codec or self.codec == self.track.codec:
             return False
         self.flush()
         self.codec = self.track.codec

@@ -13,6 +13,7 @@ from streams.dtls import SEND_WINDOW, DtlsSession
 
 if TYPE_CHECKING:
     from streams.rtcp import Message
+    from streams.stun import Check
     from streams.transport import Transport
 
 #: seconds without an authentic STUN request after which a peer is gone; FFmpeg sends one only every 5 s
@@ -67,6 +68,8 @@ class Peer:
         #: as they stand in packets that were authentic
         self._ssrcs: set[bytes] = set()
         self._dtls: DtlsSession | None = None
+        #: what the next check looks like if nothing changes; None until that is known
+        self.check: Check | None = None
         #: whether anything authentic came: the peer has the keys, so our last flight need not be sent again
         self.heard = False
         section = next(iter(chosen.values())).section
@@ -100,6 +103,7 @@ class Peer:
         for old in [each for each in self.passwords if each != self.ufrag]:
             self._forget(old)
         self.remote_ufrag, self.remote_password = ufrag, password
+        self.check = None
         self._new_credentials()
 
     def _forget(self, ufrag: str) -> None:
@@ -125,6 +129,10 @@ class Peer:
             self.address_changed()
         if self._dtls is None:
             self._start_handshake(now_s)
+
+    def settled_at(self, address: Any) -> bool:
+        """Whether one more check from here, by the same credentials, would be consent and nothing else."""
+        return self.context is not None and address == self.address and len(self.passwords) == 1
 
     def address_changed(self) -> None:
         """The peer is reached at another address from now on."""
@@ -201,11 +209,12 @@ class Peer:
         """Decrypt what stands in the receive buffer, in place: its size then, 0 or less where it is refused."""
         buffer = self.transport.media.buffer
         ssrc = bytes(buffer.view[4:8] if control else buffer.view[8:12])
-        if ssrc not in self._ssrcs and len(self._ssrcs) >= MAX_SSRCS:
+        known = ssrc in self._ssrcs
+        if not known and len(self._ssrcs) >= MAX_SSRCS:
             return 0
         unprotect = buffer.unprotect_rtcp if control else buffer.unprotect
         size = unprotect(self.receive_context, size)
-        if size > 0:
+        if not known and size > 0:
             self._ssrcs.add(ssrc)
         return size
 

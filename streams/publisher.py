@@ -27,6 +27,8 @@ REPORT_S = 1.0
 REMB_BITS_PER_SECOND = 3_000_000
 #: what a host may send, retransmissions and probes included; twice as much for a second
 MAX_BITS_PER_S = 20_000_000
+#: of a packet without header extensions
+_NO_VALUES: dict[int, bytes] = {}
 #: our own SSRC in feedback: nothing is ever sent by it
 FEEDBACK_SSRC = 1
 
@@ -110,8 +112,10 @@ class Publisher(Peer):
             return
         counters.packets_received += 1
         counters.bytes_received += size
-        values = rtp.extension_values(data, header) if header.extension[2] else {}
-        self._note_transport(meaning.kind, values, now_s)
+        values = _NO_VALUES
+        if header.extension[2]:
+            values = rtp.extension_values(data, header)
+            self._note_transport(meaning.kind, values, now_s)
         source = self._source(header.ssrc, meaning, values)
         if source is None:
             counters.packets_refused += 1
@@ -153,12 +157,12 @@ class Publisher(Peer):
         kind = source.meaning.kind
         if kind == "video":
             # By RTX, or the very packet once more: pipes and hosts without RTX send that.
-            if extended in source.missing:
+            if source.missing.some and extended in source.missing:
                 self.counters.packets_recovered += 1
             missing = source.missing.received(extended, now_s)
             if missing:
                 self._ask_again(source, missing)
-        turned = values.get(self._orientation_ids[kind])
+        turned = values.get(self._orientation_ids[kind]) if values else None
         packet = source.track.accept(
             source,
             source.meaning.codec,

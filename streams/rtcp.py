@@ -92,7 +92,10 @@ def parse(data: bytes | memoryview) -> list[Message]:
         end = position + 4 + 4 * words
         if first >> 6 != 2 or end > len(data):
             break
-        _parse_one(messages, data, position, end, first & 0x1F, kind)
+        if kind == RECEIVER_REPORT:
+            _parse_blocks(messages, data, position + 8, end, first & 0x1F)
+        else:
+            _parse_one(messages, data, position, end, first & 0x1F, kind)
         position = end
     return messages
 
@@ -105,8 +108,6 @@ def _parse_one(
         ssrc, high, low, timestamp, _, _ = _SENDER.unpack_from(data, position + 4)
         messages.append(SenderReport(ssrc, high << 32 | low, timestamp))
         _parse_blocks(messages, data, position + 28, end, count)
-    elif kind == RECEIVER_REPORT:
-        _parse_blocks(messages, data, position + 8, end, count)
     elif kind == TRANSPORT_FEEDBACK and count == 1 and size >= 16:
         _, media = _PAIR.unpack_from(data, position + 4)
         messages.append(Nack(media, _nacked(data, position + 12, end)))

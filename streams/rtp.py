@@ -10,6 +10,7 @@ FIXED = Struct("!BBHII")
 FIXED_BYTES = 12
 _WORD = Struct("!HH")
 _ONE_BYTE_PROFILE = 0xBEDE
+_NO_EXTENSION = (0, 0, 0)
 
 
 class Header(NamedTuple):
@@ -32,8 +33,10 @@ def parse(data: bytes | memoryview) -> Header | None:
     if size < FIXED_BYTES or data[0] >> 6 != 2:
         return None
     first, second, sequence, timestamp, ssrc = FIXED.unpack_from(data)
+    if first == 0x80:  # neither sources, nor extension, nor padding
+        return Header(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, _NO_EXTENSION, FIXED_BYTES, size)
     start = FIXED_BYTES + 4 * (first & 0x0F)
-    extension = (0, 0, 0)
+    extension = _NO_EXTENSION
     if first & 0x10:
         if start + 4 > size:
             return None

@@ -83,7 +83,8 @@ class Track:
             return None
         outgoing = self._place(sequence)
         late = outgoing <= self.sequence
-        if late and (codec != self.codec or self._taken(outgoing)):
+        same_codec = codec is self.codec or codec == self.codec
+        if late and (not same_codec or self._taken(outgoing)):
             return None
         if not payload and not late:
             # Padding alone: closing the gap is cheaper than sending it on. (A late one fills its own hole instead.)
@@ -103,7 +104,7 @@ class Track:
             keyframe=keyframe,
             arrived_s=now_s,
         )
-        if codec != self.codec:
+        if not same_codec:
             self.codec, self.codec_since = codec, outgoing
         if not late:
             self.sequence = outgoing
@@ -125,7 +126,10 @@ class Track:
 
     def _place(self, sequence: int) -> int:
         """The outgoing number: one less for each dropped padding packet before it."""
-        after = len(self._dropped) - bisect.bisect_left(self._dropped, sequence)
+        dropped = self._dropped
+        if not dropped or dropped[-1] < sequence:
+            return sequence + self._offset
+        after = len(dropped) - bisect.bisect_left(dropped, sequence)
         return sequence + self._offset + after
 
     def _continue(self, source: object, header: Header, sequence: int, now_s: float) -> None:

@@ -123,6 +123,13 @@ class Transport:
             self.strangers += 1
 
     def _stun(self, data: bytes, address: Any) -> None:
+        known = self.by_address.get(address)
+        if known is not None and (check := known.check) is not None and check.address == address == known.address:
+            answer = check.answer(data)
+            if answer is not None:
+                self.media.send(answer, address)
+                known.consent_s = time.monotonic()
+                return
         ufrag = stun.local_ufrag(data) if stun.looks_like_request(data) else None
         peer = self.by_ufrag.get(ufrag) if ufrag is not None else None
         if ufrag is None or peer is None:
@@ -132,5 +139,8 @@ class Transport:
         if request is None:
             self.strangers += 1
             return
-        self.media.send(stun.success(request, address, peer.passwords[ufrag]), address)
+        password = peer.passwords[ufrag]
+        self.media.send(stun.success(request, address, password), address)
         peer.checked(ufrag, address, request.use_candidate, time.monotonic())
+        if peer.settled_at(address):
+            peer.check = stun.Check(data, request, address, password)

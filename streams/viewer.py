@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from streams import rtcp, rtp
-from streams.bandwidth import Path, Report, Verdict
+from streams.bandwidth import Path, Report
 from streams.batch import NO_OUTLET
 from streams.codecs import Codec
 from streams.counters import Counters
@@ -102,8 +102,13 @@ class Viewer(Peer):
 
     def _flow_of(self, ssrc: int) -> Flow | None:
         """The flow an outgoing SSRC names."""
-        kind = next((kind for kind, track in self._tracks.items() if track.ssrc == ssrc), "")
-        return self.flows.get(kind)
+        return self.flows.get(self._kind_of(ssrc))
+
+    def _kind_of(self, ssrc: int) -> str:
+        for kind, track in self._tracks.items():
+            if track.ssrc == ssrc:
+                return kind
+        return ""
 
     def starts(self, track: Track, sequence: int) -> None:
         """Fix the first number this viewer gets of a kind."""
@@ -155,8 +160,8 @@ class Viewer(Peer):
                 self.told(message)
 
     def _reported(self, block: rtcp.ReportBlock) -> None:
-        kind = next((kind for kind, track in self._tracks.items() if track.ssrc == block.ssrc), None)
-        if kind is None:
+        kind = self._kind_of(block.ssrc)
+        if not kind:
             return
         self.reports[kind] = block
         flow = self._flow_of(block.ssrc)
@@ -168,7 +173,7 @@ class Viewer(Peer):
         highest = rtp.extend(block.highest & 0xFFFF, flow.newest)
         delay_s = self._delay_s(flow, block, highest, now_s)
         if self.path.reported(Report(now_s, self.bytes_sent, flow.newest, highest, block.lost, delay_s, estimate)):
-            if self.path.verdict() in (Verdict.BAD, Verdict.WORST):
+            if self.path.trouble() is not None:
                 self._strained_until_s = now_s + STRAINED_S
             self._on_report(self)
 
@@ -176,7 +181,9 @@ class Viewer(Peer):
         """How old the newest packet is that the viewer has; where that is the last, the round trip of our report."""
         found = flow.find(highest & 0xFFFF) if highest < flow.newest - MAX_TAIL else None
         packet = found[0].track.ring.get(found[1]) if found is not None else None
-        return now_s - packet.arrived_s if packet is not None else rtcp.round_trip_s(block, rtcp.ntp_of(time.time()))
+        if packet is not None:
+            return now_s - packet.arrived_s
+        return rtcp.round_trip_s(block, rtcp.ntp_of(time.time())) if block.last_sender_report else None
 
     def _nacked(self, nack: rtcp.Nack) -> None:
         flow = self._flow_of(nack.media_ssrc)

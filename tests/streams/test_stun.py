@@ -77,3 +77,31 @@ def test_any_bytes_are_refused_without_an_exception(data: bytes, keep: int) -> N
         stun.looks_like_request(each)
         stun.local_ufrag(each)
         stun.authenticate(each, PASSWORD)
+
+
+def again(data: bytes, address: tuple[object, ...] = ("192.0.2.1", 5000)) -> stun.Check:
+    found = stun.authenticate(data, PASSWORD)
+    assert found is not None
+    return stun.Check(data, found, address, PASSWORD)
+
+
+def test_a_check_like_the_last_one_gets_the_very_answer_it_would_get_by_itself() -> None:
+    check = again(request())
+    for address in (("192.0.2.1", 5000), ("::ffff:192.0.2.1", 5000, 0, 0)):
+        another = request()
+        found = stun.authenticate(another, PASSWORD)
+        assert found is not None
+        assert check.answer(another) == stun.success(found, address, PASSWORD)
+
+
+def test_a_check_that_is_forged_or_says_something_else_is_none_like_the_last_one() -> None:
+    check = again(request())
+    forged = bytearray(request())
+    forged[9] ^= 1  # the transaction is covered
+    assert check.answer(bytes(forged)) is None
+    assert check.answer(request(password="other")) is None
+    assert check.answer(stun.request("other", PASSWORD, bytes(12))) is None
+    for cut in range(len(request())):
+        assert check.answer(request()[:cut]) is None
+    assert check.answer(request() + b"more") is None
+    assert again(request(), ("2001:db8::7", 5000, 0, 0)).answer(request()) is None

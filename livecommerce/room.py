@@ -144,20 +144,20 @@ class Room:
         """A published message: see lua/emit.lua for its forms."""
         kind, body = message[:1], message[1:]
         if kind == b"n":
-            metrics.EVENTS.labels("numbered").inc()
+            metrics.EVENTS.add("numbered")
             self._numbered(body)
         elif kind == b"l":
-            metrics.EVENTS.labels("latest").inc()
+            metrics.EVENTS.add("latest")
             slot, rest = split_slot(body)
             self.tick.show(slot, Item(rest))
             if slot.startswith("stock:"):
                 self.snapshot.touch()
         elif kind == b"p":
-            metrics.EVENTS.labels("private").inc()
+            metrics.EVENTS.add("private")
             self._private(body)
         elif kind == b"m":
             for member, item in for_those_here(body, self.roster.by_address):
-                metrics.EVENTS.labels("private").inc()
+                metrics.EVENTS.add("private")
                 member.tell(item)
         elif kind == b"o":
             self.roster.displace(*msgspec.json.decode(body, type=tuple[str, str, str]))

@@ -10,7 +10,7 @@ CONNECTIONS = Gauge(
     "livecommerce_room_connections", "Viewers connected now, by protocol.", ["codec"], multiprocess_mode="livesum"
 )
 ROOMS = Gauge("livecommerce_rooms", "Rooms open now, summed over workers.", multiprocess_mode="livesum")
-EVENTS = Counter("livecommerce_room_events", "Events heard from the bus, by kind.", ["kind"])
+EVENTS = Folded(Counter("livecommerce_room_events", "Events heard from the bus, by kind.", ["kind"]))
 DELIVERIES = Counter("livecommerce_room_deliveries", "Events handed to viewers' connections.")
 FRAMES = Counter("livecommerce_room_frames", "Frames written to viewers' connections by room ticks.")
 FAN_OUT_S = Counter("livecommerce_room_fan_out_seconds", "CPU seconds that room ticks took to write these frames.")

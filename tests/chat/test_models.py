@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.errors import TextRefused
-from chat.models import MAX_MARKS, MAX_TEXT, clean_text, fold, is_blocked
+from chat.models import MAX_MARKS, MAX_TEXT, clean_text, fold, folded_text, is_blocked
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,16 @@ def test_a_blocked_word_is_not_found_in_others(said: str) -> None:
 def test_a_long_blocked_word_is_found_spelt_out() -> None:
     assert is_blocked("c r y p t o scheme", ["crypto"])
     assert fold("C R Ÿ P T 0") == "crypto"
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=MAX_TEXT - 2))
+def test_the_short_way_for_ascii_says_what_the_long_one_does(text: str) -> None:
+    """One letter of another alphabet behind it, and the text goes the long way."""
+    assert fold(text + "é") == fold(text) + "e"
+    whole, *words = folded_text(text)
+    slow_whole, *slow_words = folded_text(text + " é")
+    assert whole + "e" == slow_whole
+    assert {*words} | {whole, "e", ""} >= {*slow_words} - {slow_whole}
+    assert {*slow_words} | {slow_whole, whole} >= {*words}
+    with contextlib.suppress(TextRefused):
+        assert clean_text(text + " é") == f"{clean_text(text)} é"

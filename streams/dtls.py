@@ -21,17 +21,18 @@ from aiortc.rtcdtlstransport import (
     SRTP_AES128_CM_SHA1_80,
     SRTP_PROFILES,
     RTCCertificate,
-    certificate_digest,
 )
 from OpenSSL import SSL
 from pylibsrtp._binding import ffi, lib
 
-from streams.goodbye import CIPHER, VERSION, Goodbye, key_block, next_sequence, split_records
+from streams.goodbye import CIPHER, VERSION, Goodbye, Secrets, next_sequence, split_records
 
 log = logging.getLogger(__name__)
 
 #: a flight is cut into datagrams of at most so many bytes
 MAX_FLIGHT_BYTES = 1200
+#: read from OpenSSL at once: a buffer of so many bytes is made and cleared for each read, and a flight of ours has 800
+FLIGHT_BYTES = 4096
 #: GCM profiles append 16 bytes, AES_CM_128_SHA1_80 appends 10
 _GCM_TAG, _SHA1_TAG = 16, 10
 #: ours by preference: AES-128-GCM is the cheapest on every machine with AES instructions
@@ -138,7 +139,7 @@ class DtlsSession:
         names = connection.get_cipher_name(), connection.get_protocol_version_name()
         master, ours, theirs = connection.master_key(), connection.client_random(), connection.server_random()
         if names == (CIPHER, VERSION) and master is not None and ours is not None and theirs is not None:
-            self._goodbye = Goodbye(key_block(master, ours, theirs), client=self._client, sequence=self._next)
+            self._goodbye = Goodbye(Secrets(master, ours, theirs), client=self._client, sequence=self._next)
             self._connection = None
 
     def close(self) -> None:
@@ -178,9 +179,11 @@ class DtlsSession:
     def _flush(self) -> None:
         """Send what OpenSSL wrote."""
         assert self._connection is not None
-        try:
-            flight = self._connection.bio_read(1 << 16)
-        except SSL.Error:  # nothing was written
+        flight = b""
+        with contextlib.suppress(SSL.Error):  # nothing (more) was written
+            while len(flight) % FLIGHT_BYTES == 0:
+                flight += self._connection.bio_read(FLIGHT_BYTES)
+        if not flight:
             return
         self._next = next_sequence(flight, self._next)
         for datagram in split_records(flight, MAX_FLIGHT_BYTES):
@@ -189,10 +192,13 @@ class DtlsSession:
     def _identified(self) -> bool:
         """Whether the certificate is the one the SDP promised: every digest we know has to match."""
         assert self._connection is not None
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        # Not as cryptography's own: to write it out and to parse it again costs four times the digest.
+        certificate = self._connection.get_peer_certificate()
         if certificate is None or not self._fingerprints:
             return False
-        return all(certificate_digest(certificate, name) == value.upper() for name, value in self._fingerprints)
+        return all(
+            certificate.digest(name.replace("-", "")) == value.upper().encode() for name, value in self._fingerprints
+        )
 
     def _agree(self) -> bool:
         """Derive the SRTP keys (RFC 5764 §4.2)."""

@@ -1,14 +1,16 @@
 """What is kept of a DTLS session once its keys are agreed: enough to say goodbye and to hear it. Pure.
 
 An idle OpenSSL connection holds 93 KiB; a relay needs no more of it than ``close_notify`` in both directions, which is
-two bytes in one record (RFC 5246 §7.2.1, RFC 6347 §4.1). So the two write keys are derived once (RFC 5246 §6.3) and
-the rest is freed. Only AES-128-GCM is known here: what every browser and native client agrees on with our cipher list.
+two bytes in one record (RFC 5246 §7.2.1, RFC 6347 §4.1). So what the two write keys are derived from (RFC 5246 §6.3)
+is kept, until one is needed, and the rest is freed. Only AES-128-GCM is known here: what every browser and native
+client agrees on with our cipher list.
 """
 
 from __future__ import annotations
 
 import hmac
 from struct import Struct
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -60,22 +62,38 @@ def key_block(master: bytes, client_random: bytes, server_random: bytes) -> byte
     return block[: 2 * (_KEY_BYTES + _SALT_BYTES)]
 
 
+class Secrets(NamedTuple):
+    """What a connection's keys are derived from."""
+
+    master: bytes
+    client_random: bytes
+    server_random: bytes
+
+
 class Goodbye:
     """One end's ``close_notify``; 300 bytes in place of a connection."""
 
-    __slots__ = ("_keys", "_sequence")
+    __slots__ = ("_client", "_known", "_secrets", "_sequence")
 
-    def __init__(self, block: bytes, *, client: bool, sequence: int) -> None:
-        ours, theirs = (0, 1) if client else (1, 0)
-        salts = 2 * _KEY_BYTES
-        self._keys = tuple(
-            (
-                block[end * _KEY_BYTES : (end + 1) * _KEY_BYTES],
-                block[salts + end * _SALT_BYTES : salts + (end + 1) * _SALT_BYTES],
-            )
-            for end in (ours, theirs)
-        )
+    def __init__(self, secrets: Secrets, *, client: bool, sequence: int) -> None:
+        self._secrets = secrets
+        self._client = client
+        self._known: tuple[tuple[bytes, bytes], ...] = ()
         self._sequence = sequence
+
+    @property
+    def _keys(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Key and salt, ours and theirs: derived when first asked for, since a join has no use for them (45 µs)."""
+        if not self._known:
+            block, salts = key_block(*self._secrets), 2 * _KEY_BYTES
+            self._known = tuple(
+                (
+                    block[end * _KEY_BYTES : (end + 1) * _KEY_BYTES],
+                    block[salts + end * _SALT_BYTES : salts + (end + 1) * _SALT_BYTES],
+                )
+                for end in ((0, 1) if self._client else (1, 0))
+            )
+        return self._known
 
     def write(self) -> bytes:
         """The record that says goodbye; each one has its own number."""

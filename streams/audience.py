@@ -88,12 +88,14 @@ class Audience:
             if self.cache.begins_with(part[0]):
                 self._finish_replays()
                 self._welcome(part[0])
+            newest, cache = self.newest, self.cache if self.track.kind == "video" else None
             for packet in part:
                 packet.sent = True
-                if self.newest is None or packet.sequence > self.newest.sequence:
-                    self.newest = packet
-                if self.track.kind == "video":
-                    self.cache.add(packet, now_s, keep=bool(self._replays))
+                if newest is None or packet.sequence > newest.sequence:
+                    newest = packet
+                if cache is not None and (cache.packets or packet.keyframe):
+                    cache.add(packet, now_s, keep=bool(self._replays))
+            self.newest = newest
             drafts: Drafts | None = {} if len(self._groups) > 1 else None
             for rendering, viewers in self._groups.items():
                 mine = part if rendering.shift is None else rendering.shift.mine(part)
@@ -123,6 +125,8 @@ class Audience:
 
     def _chapters(self, packets: Sequence[Packet]) -> list[tuple[int, int]]:
         """Bounds of the parts that begin with a new keyframe."""
+        if not any([packet.keyframe for packet in packets]):
+            return [(0, len(packets))]
         cuts = [0]
         seen: int | None = None
         for index, packet in enumerate(packets):

@@ -134,6 +134,13 @@ class Rendering(NamedTuple):
 
     def plaintext(self, packet: Packet, ssrc: int) -> bytes:
         """The packet's bytes before SRTP; the same ones each time it is sent."""
+        if self.shift is None and packet.orientation is None:  # as most are: said in one breath
+            second = self.payload_type | 0x80 if packet.marker else self.payload_type
+            sequence = packet.sequence - self.sequence_offset & 0xFFFF
+            if packet.padding:
+                header = FIXED.pack(0xA0, second, sequence, packet.timestamp, self.ssrc or ssrc)
+                return header + packet.payload + _tail(packet)
+            return FIXED.pack(0x80, second, sequence, packet.timestamp, self.ssrc or ssrc) + packet.payload
         payload = packet.payload if self.shift is None else self.shift.payload(packet)
         header = self._header(packet, self.ssrc or ssrc, self.payload_type, self.sequence(packet))
         return header + payload + _tail(packet)

@@ -116,7 +116,9 @@ class Publisher(Peer):
         if header.extension[2]:
             values = rtp.extension_values(data, header)
             self._note_transport(meaning.kind, values, now_s)
-        source = self._source(header.ssrc, meaning, values)
+        source = self._sources.get(header.ssrc)
+        if source is None or source.meaning is not meaning:
+            source = self._source(header.ssrc, meaning, values)
         if source is None:
             counters.packets_refused += 1
         elif meaning.retransmission:

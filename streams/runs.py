@@ -22,20 +22,27 @@ def pad_to_runs(packets: Sequence[Packet], *, max_segments: int) -> None:
     """
     for start in range(0, len(packets), max_segments):
         run = packets[start : start + max_segments]
-        largest = max(packet.size for packet in run)
-        for packet in run[:-1]:
-            if not packet.sent and 0 < largest - packet.size <= MAX_PADDING:
-                packet.padding = largest - packet.size
+        sizes = [packet.size for packet in run]
+        largest = max(sizes)
+        if largest == min(sizes):
+            continue
+        for packet, size in zip(run[:-1], sizes, strict=False):
+            if not packet.sent and 0 < largest - size <= MAX_PADDING:
+                packet.padding = largest - size
         # The last may be shorter, never longer: nothing to do.
 
 
 def split_runs(sizes: Sequence[int], *, tag_bytes: int, max_segments: int, max_bytes: int) -> Iterator[range]:
     """Indices of each run: equal sizes, ended by a shorter packet, by the count or by the bytes."""
+    first, count = sizes[0] if sizes else 0, len(sizes)
+    if 0 < sizes.count(first) == count <= max_segments and count * (first + tag_bytes) <= max_bytes:
+        yield range(count)  # as most frames are, once they are padded
+        return
     start = 0
-    while start < len(sizes):
+    while start < count:
         stride = sizes[start] + tag_bytes
         end = start + 1
-        limit = min(len(sizes), start + max_segments, start + max_bytes // stride)
+        limit = min(count, start + max_segments, start + max_bytes // stride)
         while end < limit and sizes[end] <= sizes[start]:
             end += 1
             if sizes[end - 1] < sizes[start]:

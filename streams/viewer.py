@@ -164,22 +164,22 @@ class Viewer(Peer):
         if not kind:
             return
         self.reports[kind] = block
-        flow = self._flow_of(block.ssrc)
-        if kind != "video" or flow is None:
+        flow = self._flow_of(block.ssrc) if kind == "video" else None
+        if flow is None:
             return
-        now_s = time.monotonic()
+        now_s, newest = time.monotonic(), flow.newest
         told = self._estimate
         estimate = told[1] if told is not None and now_s - told[0] < ESTIMATE_S else None
-        highest = rtp.extend(block.highest & 0xFFFF, flow.newest)
-        delay_s = self._delay_s(flow, block, highest, now_s)
-        if self.path.reported(Report(now_s, self.bytes_sent, flow.newest, highest, block.lost, delay_s, estimate)):
+        highest = rtp.extend(block.highest & 0xFFFF, newest)
+        delay_s = self._delay_s(flow, newest, block, highest, now_s)
+        if self.path.reported(Report(now_s, self.bytes_sent, newest, highest, block.lost, delay_s, estimate)):
             if self.path.trouble() is not None:
                 self._strained_until_s = now_s + STRAINED_S
             self._on_report(self)
 
-    def _delay_s(self, flow: Flow, block: rtcp.ReportBlock, highest: int, now_s: float) -> float | None:
+    def _delay_s(self, flow: Flow, newest: int, block: rtcp.ReportBlock, highest: int, now_s: float) -> float | None:
         """How old the newest packet is that the viewer has; where that is the last, the round trip of our report."""
-        found = flow.find(highest & 0xFFFF) if highest < flow.newest - MAX_TAIL else None
+        found = flow.find(highest & 0xFFFF) if highest < newest - MAX_TAIL else None
         packet = found[0].track.ring.get(found[1]) if found is not None else None
         if packet is not None:
             return now_s - packet.arrived_s

@@ -19,6 +19,8 @@ def check_deal(stream_id: str, deal_id: str) -> None:
 def clean(buyer: Buyer) -> Buyer:
     """The buyer, fit to be written."""
     check_user(buyer.id)
+    if buyer.name.isascii():
+        return buyer
     # A name may hold half a surrogate pair (JSON allows it to be escaped); UTF-8 does not.
     name = buyer.name.encode("utf-8", "replace").decode()
     return buyer if name == buyer.name else Buyer(buyer.id, name)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -169,10 +168,12 @@ class _Outcomes:
         )
 
     @staticmethod
-    def count(codes: Iterable[bytes | int]) -> None:
-        kinds = Counter("replayed" if isinstance(c, bytes) else "accepted" if c == _ACCEPTED else "" for c in codes)
-        for kind in filter(None, kinds):
-            metrics.CLAIMS.add(kind, by=kinds[kind])
+    def count(codes: Sequence[bytes | int]) -> None:
+        accepted = codes.count(_ACCEPTED)
+        if accepted:
+            metrics.CLAIMS.add("accepted", by=accepted)
+        if accepted < len(codes) and (replayed := sum(isinstance(code, bytes) for code in codes)):
+            metrics.CLAIMS.add("replayed", by=replayed)
 
 
 def _pack_prices(claims: Sequence[Claim], prices: Sequence[Price | None] | None) -> bytes:

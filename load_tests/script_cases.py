@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from deals import keys
 from deals.errors import PaymentDeclined
-from deals.lane import MAX_BATCH
+from deals.lane import CODE_PLACES, MAX_BATCH
 from deals.models import ProductSpec
 from deals.price_rules import MOST_CODES
 from deals.showcase import MOST_PRODUCTS
@@ -44,8 +44,9 @@ async def claims(stage: Stage, _: int) -> None:
         await stage.claimed(plain, fresh)
     async with stage.timed(f"{MAX_BATCH} claims, sold out", "claim"):
         await stage.claimed(last, stage.buyers(MAX_BATCH))
-    async with stage.timed(f"{MAX_BATCH} claims with a code", "claim"):
-        await stage.claimed(stamped, stage.buyers(MAX_BATCH), units=3, code="CODE-0")
+    coded = MAX_BATCH // CODE_PLACES
+    async with stage.timed(f"{coded} claims with a code", "claim"):
+        await stage.claimed(stamped, stage.buyers(coded), units=3, code="CODE-0")
     bundle = await stage.opened(bundle=_BUNDLE)
     async with stage.timed(f"{MAX_BATCH} claims of a bundle of 10", "claim"):
         await stage.claimed(bundle, stage.buyers(MAX_BATCH))
@@ -77,14 +78,15 @@ async def orders(stage: Stage, _: int) -> None:
 async def ticks(stage: Stage, _: int) -> None:
     """A full chunk of what is due."""
     for name, changes in _KINDS:
+        chunk = CHUNK // 2 if changes else CHUNK
         deal = await stage.opened(**changes)
         await stage.in_batches(deal, CHUNK)
-        async with stage.timed(f"{CHUNK} holds expire{name}", "tick"):
+        async with stage.timed(f"{chunk} holds expire{name}", "tick"):
             await stage.tick(deal, HOUR_MS)
         deal = await stage.opened(**changes)
         await stage.paid(await stage.in_batches(deal, CHUNK))
         await stage.deals.cancel(stage.stream, deal.id)
-        async with stage.timed(f"{CHUNK} orders refunded{name}", "tick"):
+        async with stage.timed(f"{chunk} orders refunded{name}", "tick"):
             await stage.tick(deal)
     deal = await stage.opened(stock=CHUNK)
     await stage.in_batches(deal, CHUNK)

@@ -1,7 +1,7 @@
 -- tick.lua: do what is due on a deal, a bounded chunk of it: open, close, expire holds, empty a cancelled deal, and
 -- hand out orders whose money must be looked at (each to one worker, again after the lease).
 -- KEYS: those of a deal
--- ARGV: deal id, chunk, lease ms
+-- ARGV: deal id, chunk (of a bundle's orders half of it), lease ms
 -- Returns {0, now, when it has to be looked at next or -1, ref…}
 local d, now, chunk, lease = load_deal(), now_ms(), tonumber(ARGV[2]), tonumber(ARGV[3])
 if not d then
@@ -31,8 +31,8 @@ local function refund(o)
 end
 
 local function sweep(key, upto, act, from)
-  local units = 0
-  for _, ref in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', upto, 'LIMIT', 0, chunk)) do
+  local units, most = 0, d.parts and math.ceil(chunk / 2) or chunk
+  for _, ref in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', upto, 'LIMIT', 0, most)) do
     local o = load_order(ref)
     units = units + (o and act(o) or 0)
     if not o then redis.call('ZREM', key, ref) end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -177,3 +178,43 @@ async def test_counts_that_wait_are_handed_over(monkeypatch: pytest.MonkeyPatch)
     assert registry.get_sample_value("things_total", {"kind": "small"}) == 2
     folded.add("big")
     await until(lambda: registry.get_sample_value("things_total", {"kind": "big"}) == 3)
+
+
+async def test_a_hot_deals_calls_keep_their_distance_until_one_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "PACE_S", 3600.0)
+    monkeypatch.setattr(lane, "CLOSE_S", 0.01)
+    desk = Desk()
+    lanes = ClaimLanes(desk.submit, desk.remember)
+    await _all(lanes, range(2))
+    many = asyncio.create_task(_all(lanes, range(2, lane.MAX_BATCH + 1)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(desk.batches) == 1, "one less than a full call"
+    assert isinstance(await lanes.claim("s", "d", _claim(99)), Order)
+    assert len(await many) == lane.MAX_BATCH - 1
+    assert [len(b) for b in desk.batches] == [2, lane.MAX_BATCH]
+    await lanes.aclose()
+
+
+async def test_a_hot_deals_last_claims_are_sent_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "PACE_S", 0.02)
+    desk = Desk()
+    lanes = ClaimLanes(desk.submit, desk.remember)
+    assert all(isinstance(o, Order) for o in [*await _all(lanes, range(2)), *await _all(lanes, range(3))])
+
+
+async def test_who_claims_one_at_a_time_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "PACE_S", 3600.0)
+    desk = Desk()
+    lanes = ClaimLanes(desk.submit, desk.remember)
+    for number in range(3):
+        assert isinstance(await lanes.claim("s", "d", _claim(number)), Order)
+    assert len(desk.batches) == 3
+
+
+async def test_claims_with_a_code_take_more_of_a_batch() -> None:
+    desk = Desk()
+    lanes = ClaimLanes(desk.submit, desk.remember)
+    coded = [msgspec.structs.replace(_claim(n), code="SALE") for n in range(lane.MAX_BATCH)]
+    await asyncio.gather(*(lanes.claim("s", "d", claim) for claim in coded))
+    assert [len(b) for b in desk.batches] == [lane.MAX_BATCH // lane.CODE_PLACES] * lane.CODE_PLACES

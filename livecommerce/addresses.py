@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from livecommerce.settings import Settings, SettingsError
@@ -21,10 +21,26 @@ def advertised(settings: Settings) -> tuple[str, ...]:
         return tuple(resolve(name.strip()) for name in settings.media_host.split(","))
     host = resolve(bind_host(settings.host))
     loopback = "127.0.0.1" if _is_wildcard(host) else host
-    if not loopback.startswith("127."):
+    if not ip_address(loopback).is_loopback:
         return (host,)
     # Both: Firefox sends no media to loopback; behind a firewall only loopback reaches us from this machine. Loopback
     # is second: from another source address of this machine it would be answered from that.
+    return _beside(loopback)
+
+
+def reread(settings: Settings, told: Sequence[str]) -> Callable[[], tuple[str, ...]] | None:
+    """How to read what is told anew, for a laptop changes networks; None where it is the operator's or cannot change.
+
+    A server that began on loopback without any network is bound to loopback alone: there nothing else may be told.
+    """
+    if settings.media_host or not _is_wildcard(media_bind(settings, told)):
+        return None
+    loopback = told[-1]
+    return lambda: _beside(loopback)
+
+
+def _beside(loopback: str) -> tuple[str, ...]:
+    """This machine's own address, if it has one now, and loopback."""
     found = own_address()
     return (loopback,) if found is None else (found, loopback)
 

@@ -105,6 +105,7 @@ def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:
         bind_host=addresses.media_bind(settings, spec.advertise),
         port=settings.media_port + spec.index if settings.media_port else 0,
         advertise=spec.advertise,
+        reread=addresses.reread(settings, spec.advertise),
         max_publishers=settings.limit.publishers,
         max_viewers=settings.limit.viewers,
     )

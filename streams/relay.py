@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from streams import answer as answers
-from streams.addresses import candidate_addresses
+from streams.addresses import Candidates
 from streams.broadcast import Broadcast
 from streams.counters import Counters
 from streams.events import EventLane, RelayEvents
@@ -44,19 +44,18 @@ class Relay:
         bind_host: str = "127.0.0.1",
         port: int = 0,
         advertise: Sequence[str] = (),
+        reread: Callable[[], Sequence[str]] | None = None,
         pipes: PipeExchange | None = None,
         max_publishers: int = 200,
         max_viewers: int = 2000,
     ) -> None:
         self._worker_id = worker_id
-        self._bind_host = bind_host
-        self._advertise = tuple(advertise)
         self._max = {"publish": max_publishers, "view": max_viewers, "pipe": MAX_PIPES}
         self._count = dict.fromkeys(self._max, 0)
         self._transport = Transport(bind_host, port)
         self._lane = EventLane(events)
         self._metrics = RelayMetrics()
-        self._addresses: tuple[str, ...] = ()
+        self._candidates = Candidates(bind_host, tuple(advertise), reread)
         self._broadcasts: dict[str, Broadcast] = {}
         self._sessions: dict[str, Peer] = {}
         self._leaving: set[Peer] = set()
@@ -72,7 +71,7 @@ class Relay:
 
     async def start(self) -> None:
         """Bind the UDP socket and begin."""
-        self._addresses = await candidate_addresses(self._bind_host, self._advertise)
+        await self._candidates.start()
         self._transport.open()
         self.port = self._transport.media.port
         self._lane.start()
@@ -169,7 +168,7 @@ class Relay:
         )
         broadcast.add(peer)
         self._opened(peer, "")
-        return peer.ticket(peer.local(self._addresses), tuple(broadcast.playing.values()))
+        return peer.ticket(peer.local(self._candidates.told()), tuple(broadcast.playing.values()))
 
     async def patch(self, session_id: str, body: str, if_match: str | None) -> PatchAnswer:
         """A trickle PATCH (204) or an ICE restart (200), as RFC 9725 §4.3 says."""
@@ -184,7 +183,7 @@ class Relay:
         if if_match is None:
             raise PreconditionRequired("An ICE restart needs If-Match with the session's entity tag.")
         peer.restart_ice(fragment.ufrag, fragment.password)
-        local = peer.local(self._addresses)
+        local = peer.local(self._candidates.told())
         section = next(iter(peer.chosen.values())).section
         body = write_fragment(local.ufrag, local.password, answers.candidate_lines(local), section.mid, section.kind)
         return PatchAnswer(200, body, peer.etag)
@@ -240,7 +239,7 @@ class Relay:
         return f"{self._worker_id}.{secrets.token_urlsafe(12)}"
 
     def _ends(self, peer: Peer) -> tuple[answers.Local, int]:
-        return peer.local(self._addresses), secrets.randbits(62)
+        return peer.local(self._candidates.told()), secrets.randbits(62)
 
     def _opened(self, peer: Peer, answer: str) -> MediaSession:
         self._sessions[peer.id] = peer

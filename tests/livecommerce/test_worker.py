@@ -46,7 +46,7 @@ def test_a_spec_arrives_as_it_was_sent() -> None:
     [
         (Settings(), "198.51.100.4 127.0.0.1", "0.0.0.0"),
         (Settings(host="localhost"), "198.51.100.4 127.0.0.1", "0.0.0.0"),
-        (Settings(host="::1"), "::1", "::1"),
+        (Settings(host="::1"), "198.51.100.4 ::1", "::"),
         (Settings(host="192.0.2.7"), "192.0.2.7", "192.0.2.7"),
         (Settings(host="0.0.0.0"), "198.51.100.4 127.0.0.1", "0.0.0.0"),
         (Settings(host="::"), "198.51.100.4 127.0.0.1", "::"),
@@ -69,6 +69,26 @@ def test_without_a_network_loopback_is_all_there_is(monkeypatch: pytest.MonkeyPa
     assert addresses.advertised(Settings()) == ("127.0.0.1",)
     assert addresses.media_bind(Settings(), ["127.0.0.1"]) == "127.0.0.1"
     assert addresses.advertised(Settings(host="0.0.0.0")) == ("127.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "now"),
+    [
+        (Settings(), "198.51.100.4 127.0.0.1", "203.0.113.9 127.0.0.1"),
+        (Settings(host="0.0.0.0"), "127.0.0.1", "203.0.113.9 127.0.0.1"),
+        (Settings(host="::1"), "198.51.100.4 ::1", "203.0.113.9 ::1"),
+        # bound to loopback alone; bound to what it tells; told by the operator
+        (Settings(), "127.0.0.1", None),
+        (Settings(host="192.0.2.7"), "192.0.2.7", None),
+        (Settings(host="0.0.0.0", media_host="198.51.100.4"), "198.51.100.4", None),
+    ],
+)
+def test_a_laptop_that_changed_networks_tells_its_new_address(
+    settings: Settings, told: str, now: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "own_address", lambda: "203.0.113.9")
+    read = addresses.reread(settings, told.split())
+    assert (" ".join(read()) if read is not None else None) == now
 
 
 def test_a_media_host_without_an_address_is_refused_in_words() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from streams.codecs import VIDEO_PREFERENCE, Codec
@@ -147,12 +148,17 @@ def is_dtls_client(setup: str) -> bool:
 
 def candidate_lines(local: Local) -> list[str]:
     """Our candidates, all of them: the relay gathers nothing later."""
+    return list(_candidates(local.addresses, local.port))
+
+
+@lru_cache(maxsize=16)
+def _candidates(addresses: tuple[str, ...], port: int) -> tuple[str, ...]:
     lines = []
-    for index, address in enumerate(local.addresses):
+    for index, address in enumerate(addresses):
         # type preference of host candidates 126, the first address preferred (RFC 8445 §5.1.2)
         priority = (126 << 24) | ((65535 - index) << 8) | 255
-        lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
-    return [*lines, "a=end-of-candidates"]
+        lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {port} typ host")
+    return (*lines, "a=end-of-candidates")
 
 
 def write(offer: Offer, chosen: dict[str, Chosen], local: Local, session: int, *, senders: dict[str, Sender]) -> str:
@@ -198,8 +204,7 @@ def _accepted(each: Chosen, local: Local, sender: Sender | None, *, sending: boo
     if each.rids:
         lines += [f"a=rid:{rid} recv" for rid in each.rids]
         lines.append(f"a=simulcast:recv {';'.join(each.rids)}")
-    for form in each.formats:
-        lines += _format_lines(form, each.extensions, sending=sending)
+    lines += _formats_lines(each.formats, TRANSPORT_CC in each.extensions, sending)
     if sender is not None:
         lines.append(f"a=msid:{sender.stream} {section.kind}")
         with_rtx = any(form.rtx is not None for form in each.formats)
@@ -211,12 +216,18 @@ def _accepted(each: Chosen, local: Local, sender: Sender | None, *, sending: boo
     return lines
 
 
-def _format_lines(form: Format, extensions: dict[str, int], *, sending: bool) -> list[str]:
+# The same for all viewers with one browser, whose formats come from one parsed offer: 60 µs of 7 formats.
+@lru_cache(maxsize=64)
+def _formats_lines(formats: tuple[Format, ...], transport_cc: bool, sending: bool) -> tuple[str, ...]:
+    return tuple(line for form in formats for line in _format_lines(form, transport_cc=transport_cc, sending=sending))
+
+
+def _format_lines(form: Format, *, transport_cc: bool, sending: bool) -> list[str]:
     number = form.payload_type
     channels = "/2" if form.codec.kind == "audio" else ""
     lines = [f"a=rtpmap:{number} {form.name}/{form.codec.clock_rate}{channels}"]
     feedback = [what for what in _VIDEO_FEEDBACK if what in form.feedback] if form.codec.kind == "video" else []
-    if not sending and TRANSPORT_CC in extensions:
+    if not sending and transport_cc:
         feedback.append("transport-cc")
     elif not sending and "goog-remb" in form.feedback:
         feedback.append("goog-remb")

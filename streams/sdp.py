@@ -3,7 +3,7 @@
 Real clients differ: fingerprints and ICE passwords stand at session or media level, codec names in any case, mids are
 words or numbers, video comes before or after audio, ``m=audio 0`` with ``a=bundle-only`` is no rejection. Only the
 attributes the relay acts on are looked at. (``aiortc.sdp`` drops ``bundle-only``, fails on unknown ``setup`` values and
-costs 1.5 ms for a Chromium offer; this costs 0.2 ms, and half of that where the same browser asked before.)
+costs 1.5 ms for a Chromium offer; this costs 0.2 ms, and a fifth of that where the same browser asked before.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
-#: what each session says of its own; all else is the same in every offer of one browser
-_OWN = "a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=ssrc", "a=msid:", "a=candidate:"
+#: lines that each session says of its own; all else is the same in every offer of one browser. What is no attribute
+#: is not looked at.
+_OWN = re.compile(r"\n(?:(a=(?:ice-ufrag:|ice-pwd:|fingerprint:|ssrc|msid:|candidate:)[^\n]*)|[b-z]=[^\n]*)")
+#: lines that begin with white space, or are nothing else
+_RAGGED = re.compile(r"\n\s")
 _RID = re.compile("[A-Za-z0-9_-]{1,16}", re.ASCII)
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 #: digests that DTLS certificates are checked by
@@ -95,21 +98,17 @@ def parse_offer(text: str) -> Offer:
 
 
 def _parse(text: str) -> Offer:
-    session: list[str] = []
-    blocks: list[list[str]] = []
-    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        line = line.strip()
-        if line.startswith("m="):
-            blocks.append([line])
-        elif line:
-            (blocks[-1] if blocks else session).append(line)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _RAGGED.search(text):
+        text = "\n".join(line for each in text.split("\n") if (line := each.strip()))
+    session, *blocks = text.split("\nm=")
     if not blocks:
         raise BadSdp("The session description has no media.")
     if len(blocks) > MAX_SECTIONS:
         raise BadSdp("The session description has too many media sections.")
-    shared = _Attributes(session)
-    bundle = next((group.split()[1:] for group in shared.all("group") if group.upper().startswith("BUNDLE")), [])
     own, rest = _parted(session)
+    shared = _shared(rest)
+    bundle = next((group.split()[1:] for group in shared.all("group") if group.upper().startswith("BUNDLE")), [])
     sections = [_section(index, block, own, rest) for index, block in enumerate(blocks)]
     mids = [section.mid for section in sections]
     if len(set(mids)) != len(mids):
@@ -137,19 +136,20 @@ class _Attributes:
         return name in self._values
 
 
-def _parted(lines: list[str]) -> tuple[_Attributes, tuple[str, ...]]:
-    """What is a session's own, and the other attributes as they stand."""
-    own: list[str] = []
-    rest: list[str] = []
-    for line in lines:
-        if line.startswith("a="):
-            (own if line.startswith(_OWN) else rest).append(line)
-    return _Attributes(own), tuple(rest)
+def _parted(block: str) -> tuple[_Attributes, str]:
+    """What is a session's own, and the other attributes as they stand: two searches by C, for a line costs 1 µs."""
+    return _Attributes(_OWN.findall(block)), _OWN.sub("", block)
 
 
-def _section(index: int, lines: list[str], session: _Attributes, session_rest: tuple[str, ...]) -> Section:
-    mine, rest = _parted(lines)
-    section = _like(index, lines[0], rest, session_rest)
+@lru_cache(maxsize=64)
+def _shared(session: str) -> _Attributes:
+    """The session level's attributes but for a session's own."""
+    return _Attributes(session.split("\n"))
+
+
+def _section(index: int, block: str, session: _Attributes, session_rest: str) -> Section:
+    mine, rest = _parted(block)
+    section = _like(index, rest, session_rest)
     prints = tuple(
         (algorithm.lower(), value)
         for each in (mine.all("fingerprint") or session.all("fingerprint"))
@@ -167,10 +167,11 @@ def _section(index: int, lines: list[str], session: _Attributes, session_rest: t
 # All viewers with one browser offer the same: shared, their offers cost 25 KiB and 0.3 ms less each. What a hostile
 # peer can make the cache hold is bounded by its entries and by the size of an offer.
 @lru_cache(maxsize=64)
-def _like(index: int, media: str, lines: tuple[str, ...], session_lines: tuple[str, ...]) -> Section:
+def _like(index: int, block: str, session_rest: str) -> Section:
     """A section but for what is the session's own."""
-    kind, port, protocol, raw_formats = media[2:].split(None, 3)
-    mine, session = _Attributes(lines), _Attributes(session_lines)
+    media, *lines = block.split("\n")
+    kind, port, protocol, raw_formats = media.split(None, 3)
+    mine, session = _Attributes(lines), _shared(session_rest)
     # The later of two directions counts, as browsers read it (Firefox's session level says sendrecv).
     directions = [name for name in _DIRECTIONS if mine.has(name)]
     fallback = next((name for name in _DIRECTIONS if session.has(name)), "sendrecv")

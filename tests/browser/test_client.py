@@ -133,6 +133,20 @@ def test_the_last_claim_sells_out_and_a_release_opens_again(page: Page) -> None:
     assert answer == [[0, 5, 0, "sold_out"], [1, 4, 0, "open"]]
 
 
+def test_a_rush_of_purchases_leaves_room_for_what_people_say(page: Page) -> None:
+    answer = run(
+        page,
+        SHOW
+        + """joined({});
+             const bought = (i) => told("purchase", {deal_id: "d1", buyer: {name: `B${i}`}, units: 1}, 11 + i);
+             for (let i = 0; i < 50; i += 1) bought(i);
+             told("chat.message", {id: "m", user: {id: "u", name: "N", roles: []}, text: "x"}, 80);
+             bought(90);
+             return show.lines.map((line) => [line.name ?? line.text, line.more ?? 0])""",
+    )
+    assert answer == [["B0", 0], ["B1", 0], ["B49", 47], ["x", 0], ["B90", 0]]
+
+
 def test_deleted_lines_vanish_and_the_list_is_capped(page: Page) -> None:
     answer = run(
         page,

@@ -5,6 +5,8 @@
  * place {dealId}, poll {opened?, closed?}, question {id}, offer {order}, purchase {name, title, units, replayed}, reactions {counts}, moderation {…}, activity (something the host counts).
  */
 export const MAX_LINES = 200;
+/** So many lines in a row may tell of purchases. */
+const MAX_PURCHASES = 3;
 
 const DEAL_EVENTS = ["scheduled", "opened", "extended", "sold_out", "closed", "cancelled"].map((e) => `deal.${e}`);
 
@@ -76,10 +78,12 @@ export class Show extends EventTarget {
 
   // --- chat ---
 
-  addLine(line) {
+  /** One more line; `instead` is how many of the newest it replaces. */
+  addLine(line, instead = 0) {
     if (line.id && this.lines.some((l) => l.id === line.id)) return;
+    const gone = instead ? this.lines.splice(-instead) : [];
     this.lines.push(line);
-    const gone = this.lines.length > MAX_LINES ? this.lines.splice(0, this.lines.length - MAX_LINES) : [];
+    if (this.lines.length > MAX_LINES) gone.push(...this.lines.splice(0, this.lines.length - MAX_LINES));
     this.#tell("lines", { added: [line], removed: gone });
   }
 
@@ -201,8 +205,13 @@ export class Show extends EventTarget {
   purchased({ data, replayed }) {
     const deal = this.deals.get(data.deal_id);
     const title = deal?.title ?? "";
-    this.addLine({ kind: "purchase", name: data.buyer?.name ?? "", title, units: data.units });
-    this.#tell("purchase", { name: data.buyer?.name ?? "", title, units: data.units, replayed });
+    const line = { kind: "purchase", name: data.buyer?.name ?? "", title, units: data.units };
+    // a sale of hundreds leaves room for what people say: from the third in a row on, one line counts the rest
+    const run = this.lines.slice(-MAX_PURCHASES);
+    const full = run.length === MAX_PURCHASES && run.every((each) => each.kind === "purchase" && each.title === title);
+    if (full) this.addLine({ ...line, more: (run.at(-1).more ?? 0) + 1 }, 1);
+    else this.addLine(line);
+    this.#tell("purchase", { name: line.name, title, units: data.units, replayed });
     this.#tell("activity");
   }
 

@@ -7,7 +7,8 @@ import { pieces } from "./mentions.js";
 /** An element for a line of a Show. */
 export function drawLine(line, store) {
   if (line.kind === "purchase") {
-    const words = t("bought", { name: line.name, title: line.title });
+    const { name, title, more } = line;
+    const words = more ? t("bought.many", { name, title, count: more }) : t("bought", { name, title });
     return h("div", { class: "line bought", testid: "purchase-line" }, icon("bag"), h("span", {}, words));
   }
   if (line.kind === "announcement") return h("div", { class: "line announcement" }, icon("bolt"), h("span", {}, line.text));

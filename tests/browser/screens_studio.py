@@ -39,7 +39,7 @@ NAMES = ("Ada", "Bram", "Chloé", "Dirk", "Eva", "Finn", "Gül", "Hugo", "Inès"
 TALK = (
     "good evening!",
     "is the glaze food safe?",
-    "love the blue one",
+    "love the red one",
     "does it ship to Ghent?",
     "got one, thank you!",
 )

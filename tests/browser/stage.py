@@ -12,7 +12,7 @@ from tests.api import Api, Person
 
 #: id, title, price, price before, description
 GOODS = (
-    ("mug", "Blue mug", 1250, 1800, "Thrown by hand and glazed in cobalt. Holds 350 ml, and the dishwasher."),
+    ("mug", "Red mug", 1250, 1800, "Thrown by hand, glazed in poppy red. Holds 350 ml, and the dishwasher."),
     ("bag", "Canvas tote", 1900, None, "Strong enough for a week of shopping."),
     ("lamp", "Desk lamp", 4900, 6500, "Warm light, brass arm, a switch that clicks."),
 )
@@ -53,7 +53,7 @@ class Stage:
 
     async def deal(self, **changes: Any) -> str:
         """An open deal of the mug; its id."""
-        shown = {"title": "Blue mug", "image_url": "/assets/demo/mug.svg", "product_id": "mug"}
+        shown = {"title": "Red mug", "image_url": "/assets/demo/mug.svg", "product_id": "mug"}
         prices = {"price": eur(850), "compare_at": eur(1800)}
         terms = {"stock": 12, "per_buyer_limit": 2, "duration_s": 120, "hold_s": 60}
         return await self.api.open_deal(self.host, self.stream_id, **(shown | prices | terms | changes))

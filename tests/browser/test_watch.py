@@ -71,7 +71,7 @@ async def test_shopping(browser: Browser, api: Api, size: tuple[int, int]) -> No
     found = {"before": await faults(page)}
     await page.get_by_test_id("product-card").click()
     sheet = page.get_by_test_id("product-sheet")
-    await expect(sheet).to_contain_text("glazed in cobalt")
+    await expect(sheet).to_contain_text("glazed in poppy red")
     await expect(sheet).to_contain_text("€18.00")
     await page.get_by_test_id("sheet-item").filter(has_text="Desk lamp").click()
     await expect(sheet).to_contain_text("a switch that clicks")
@@ -179,7 +179,7 @@ async def test_terms_of_a_deal(browser: Browser, api: Api, size: tuple[int, int]
     await expect(page.get_by_test_id("order-pay")).to_have_text("Pay €18.55", timeout=PATIENCE_MS)
     await page.get_by_test_id("order-pay").click()
     receipt = page.get_by_test_id("order-receipt")
-    for words in ("3 × Blue mug", "Code EVENING", "−€3.40", "Shipping", "€4.95", "€18.55"):
+    for words in ("3 × Red mug", "Code EVENING", "−€3.40", "Shipping", "€4.95", "€18.55"):
         await expect(receipt).to_contain_text(words, timeout=PATIENCE_MS)
     assert await faults(page) == []
     await page.context.close()

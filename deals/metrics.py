@@ -23,10 +23,10 @@ class Folded:
     def __init__(self, counter: Counter) -> None:
         self.counter = counter
         self.every.append(self)
-        self._counts: dict[tuple[str, ...], int] = {}
+        self._counts: dict[tuple[str, ...], float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, *labels: str, by: int = 1) -> None:
+    def add(self, *labels: str, by: float = 1) -> None:
         """Count something; on a running loop only."""
         counts = self._counts
         counts[labels] = counts.get(labels, 0) + by

@@ -55,6 +55,7 @@ class AtWork:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT_S)
             await stop(*late)
+        self._reply = _to_nobody  # else the connection and this would keep each other until the collector comes
 
     async def _carry_out(self, visit: Visit, name: str, row: Row, command: Command) -> None:
         try:
@@ -78,3 +79,7 @@ class AtWork:
         self._count -= 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _to_nobody(_: Accepted | Refused) -> None:
+    """Whoever asked has left."""

@@ -211,7 +211,8 @@ async def carry_out(visit: Visit, name: str, row: Row, command: Command) -> Acce
             raise Problem("stream_ended", "The stream has ended.")
         ok = await row.handler(visit, command)
     except Exception as error:
-        ok = error
+        # Answered here: a name that kept it would make a cycle of it and this frame, which lasts until a collection.
+        return _reply_to(name, command, error)
     return _reply_to(name, command, ok)
 
 

@@ -68,6 +68,7 @@ class Outbox:
         """Send what was posted, and nothing from now on; safe to call twice."""
         self._flush()
         self.open = self.direct = False
+        self._on_slow = _told_nobody  # else viewer and outbox would keep each other until the collector comes
 
     def post(self, frame: bytes) -> None:
         """Send what must not be dropped, soon. Hot path (load_tests flash-sale): a send for each reply was 15 %."""
@@ -141,6 +142,10 @@ class Outbox:
                 break
             await asyncio.sleep(_LOOK_S)
         return False
+
+
+def _told_nobody() -> None:
+    """Whoever was to hear that a viewer is slow has left."""
 
 
 def _socket_of(transport: Any) -> int:

@@ -96,9 +96,9 @@ class Tick:
             events += _write(members[start : start + SLICE], batch, latest)
             cost_s += perf_counter() - began_s
             cpu_s += thread_time() - began_cpu_s
-        metrics.FRAMES.inc(len(members))
-        metrics.DELIVERIES.inc(events)
-        metrics.FAN_OUT_S.inc(cpu_s)
+        metrics.FRAMES.add(by=len(members))
+        metrics.DELIVERIES.add(by=events)
+        metrics.FAN_OUT_S.add(by=cpu_s)
         return cost_s
 
 

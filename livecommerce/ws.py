@@ -145,6 +145,9 @@ class Connection:
         await self._at_work.aclose()
         if self._closing is not None:
             await asyncio.gather(self._closing, return_exceptions=True)
+        # What calls us back goes with us: a cycle would keep 20 KB for each viewer until the collector comes.
+        self._socket.queue.take = None
+        self._member = None
 
     # --- reading ------------------------------------------------------------------------------------------------
 

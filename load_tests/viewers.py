@@ -34,6 +34,8 @@ from load_tests.whep_peer import Shared
 _NOT_TOLD = ("token", "json_path")
 #: bytes of a synthetic packet: RTP header included
 PACKET_BYTES = 1100
+#: seconds in which nobody joins: what the server takes then, for viewers who are there, is no part of a join
+IDLE_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,14 @@ class _Usage:
         self._last = now
 
 
+async def _idle_share(usage: _Usage) -> float:
+    """The share of a core that the server takes while nobody joins."""
+    usage.lap()
+    await asyncio.sleep(IDLE_S)
+    usage.lap()
+    return usage.cpu_s / usage.seconds
+
+
 async def measure(settings: Settings, target: Target, http: aiohttp.ClientSession) -> dict[str, Any]:
     """One run: the host, the joins, the steady state."""
     crowds = Crowds(settings.viewers, settings.processes, settings.verify_every)
@@ -138,6 +148,7 @@ async def measure(settings: Settings, target: Target, http: aiohttp.ClientSessio
     join = ("join", target.whep, target.viewer_tokens, settings.join_per_s / settings.processes)
     await crowds.tell(*join, (0.0, 0.5))
     await asyncio.sleep(2)
+    idle_share = await _idle_share(usage) if settings.pause else 0.0
     # The second half tells: whatever a server sets up once is set up by now.
     usage.lap()
     joined = await crowds.tell(*join, (0.5, 1.0))
@@ -151,6 +162,7 @@ async def measure(settings: Settings, target: Target, http: aiohttp.ClientSessio
         found["memory_kib_a_viewer"] = round(usage.bytes / half / 1024, 1)
     if settings.pause and target.pid:
         found["join_cpu_ms"] = round(usage.cpu_s / half * 1000, 2)
+        found["join_cpu_ms_above_idle"] = round((usage.cpu_s - idle_share * usage.seconds) / half * 1000, 2)
     if settings.pause:
         host = SyntheticHost(Shared(), settings.rate)
         await host.start(http, target.whip, target.host_token)

@@ -22,6 +22,7 @@ _FIGURES = (
     ("delay_p99_ms", "forward delay, p99", "ms", 1.0),
     ("memory_kib_a_viewer", "memory a viewer", "KiB", 1.0),
     ("join_cpu_ms", "server CPU a join", "ms", 1.0),
+    ("join_cpu_ms_above_idle", "the same above what it takes while nobody joins", "ms", 1.0),
     ("first_frame_ms", "POST to the first whole keyframe, median", "ms", 1.0),
 )
 

@@ -3,7 +3,7 @@
 Real clients differ: fingerprints and ICE passwords stand at session or media level, codec names in any case, mids are
 words or numbers, video comes before or after audio, ``m=audio 0`` with ``a=bundle-only`` is no rejection. Only the
 attributes the relay acts on are looked at. (``aiortc.sdp`` drops ``bundle-only``, fails on unknown ``setup`` values and
-costs 1.5 ms for a Chromium offer; this costs 0.2 ms, and a fifth of that where the same browser asked before.)
+costs 1.5 ms for a Chromium offer; this costs 0.2 ms, and half of that where the same browser asked before.)
 """
 
 from __future__ import annotations

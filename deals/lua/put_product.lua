@@ -7,7 +7,8 @@ local ROOM, LOG, SHOWCASE, PRICES = unpack(KEYS)
 local id, open_json, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local field, now = 'p:' .. id, now_ms()
 local old = redis.call('HGET', SHOWCASE, field)
-local others = redis.call('HEXISTS', SHOWCASE, 'pinned') + redis.call('HEXISTS', SHOWCASE, 'order')
+local others = 0
+for _, other in ipairs({'pinned', 'order', 'newest', 'ended'}) do others = others + redis.call('HEXISTS', SHOWCASE, other) end
 if not old and redis.call('HLEN', SHOWCASE) - others >= cap then
   return {REFUSED.invalid, 'A showcase holds at most ' .. cap .. ' products.'}
 end
@@ -24,7 +25,12 @@ if redis.call('HLEN', PRICES) >= MOST_PRODUCTS and redis.call('HEXISTS', PRICES,
     return {REFUSED.invalid, 'A stream shows at most ' .. MOST_PRODUCTS .. ' products in 30 days.'}
   end
 end
-local added = old and string.match(old, '^%d+') or integer(now)
+local added = old and string.match(old, '^%d+')
+if not added then
+  -- Two of one millisecond keep their order, too.
+  added = integer(math.max(now, tonumber(redis.call('HGET', SHOWCASE, 'newest') or 0) + 1))
+  redis.call('HSET', SHOWCASE, 'newest', added)
+end
 local since = note_price(PRICES, id, now, tonumber(ARGV[4]), ARGV[5])
 local lowest = ARGV[6] == '1' and lowest_price(PRICES, id, ARGV[5], since, false) or 'null'
 open_json = open_json .. ',"lowest_30d":' .. lowest

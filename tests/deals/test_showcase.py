@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -14,6 +16,13 @@ LAMP = ProductSpec("Lamp", Money(1999, "EUR"), description='A "warm" light')
 
 
 async def test_products_keep_the_order_in_which_they_were_added(service: DealService, stream_id: str) -> None:
+    names = [f"p{n}" for n in range(40, 0, -1)]
+    # many in one millisecond, as a shop's script does it
+    await asyncio.gather(*(service.put_product(stream_id, name, LAMP) for name in names))
+    assert [p.id for p in await service.products(stream_id)] == names
+
+
+async def test_a_changed_product_keeps_its_place(service: DealService, stream_id: str) -> None:
     for product_id in ("b", "a"):
         await service.put_product(stream_id, product_id, LAMP)
     changed = await service.put_product(stream_id, "b", ProductSpec("Desk lamp", Money(1, "EUR")))

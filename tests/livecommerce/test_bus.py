@@ -133,7 +133,7 @@ async def test_a_frozen_valkey_is_noticed_and_everything_heals_when_it_thaws(
 
 
 async def test_an_idle_bus_keeps_its_connection(bus: Bus, stream_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_module, "PROBE_S", 0.05)
+    monkeypatch.setattr(bus_module, "PROBE_S", 0.25)
     probes = 0
     send = BusWire.send
 

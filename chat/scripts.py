@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Protocol
 
@@ -30,6 +30,14 @@ class RunScript(Protocol):
 
     async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """What the script returned."""
+
+    def begin(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], told: Callable[[Any], None]
+    ) -> bool:
+        """The same without waiting, ``told`` what it returned or raised; False, and nothing was done, where it can't.
+
+        What is begun one after the other runs in that order.
+        """
 
 
 def _source(name: str) -> str:
@@ -70,6 +78,10 @@ REFUSALS: Mapping[int, ChatError] = {
 }
 
 
+#: what the driver raises when the outcome is unknown
+_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
 class Runner:
     """Runs chat's scripts; every driver error becomes :class:`chat.errors.Unavailable`, every code its refusal."""
 
@@ -79,17 +91,41 @@ class Runner:
     async def __call__(self, source: str, names: Sequence[str], args: Sequence[str | bytes | int]) -> list[Any]:
         """What a script returned, without the code of success."""
         try:
-            code, *rest = await self._run_script(source, names, args)
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            answer = await self._run_script(source, names, args)
+        except _LOST as error:
             raise unavailable() from error
-        if code == BANNED:
-            raise Banned("You are banned from this chat.")
-        if code == RATE_LIMITED:
-            raise RateLimited("You are talking too fast.", retry_after_ms=rest[0])
-        if code != OK:
-            refusal = REFUSALS[code]
-            raise type(refusal)(refusal.detail, retry_after_ms=refusal.retry_after_ms)
-        return list(rest)
+        if answer[0] != OK:
+            raise _refusal(answer)
+        return list(answer[1:])
+
+    def begin(
+        self,
+        source: str,
+        names: Sequence[str],
+        args: Sequence[str | bytes | int],
+        told: Callable[[list[Any] | Exception], None],
+    ) -> bool:
+        """The same without waiting: ``told`` hears what the call would return or raise; False where it can't be."""
+
+        def heard(answer: Any) -> None:
+            if isinstance(answer, _LOST):
+                told(unavailable())
+            elif isinstance(answer, Exception):
+                told(answer)
+            else:
+                told(answer[1:] if answer[0] == OK else _refusal(answer))
+
+        return self._run_script.begin(source, names, args, heard)
+
+
+def _refusal(answer: Sequence[Any]) -> ChatError:
+    code = answer[0]
+    if code == BANNED:
+        return Banned("You are banned from this chat.")
+    if code == RATE_LIMITED:
+        return RateLimited("You are talking too fast.", retry_after_ms=answer[1])
+    refusal = REFUSALS[code]
+    return type(refusal)(refusal.detail, retry_after_ms=refusal.retry_after_ms)
 
 
 def unavailable() -> Unavailable:

@@ -29,6 +29,8 @@ class AtWork:
         #: done when who waits for room may look again; there is one who reads
         self._waiter: asyncio.Future[None] | None = None
         self._in_order = asyncio.Lock()
+        #: tasks that hold that, or wait for it
+        self._ordered = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -45,7 +47,9 @@ class AtWork:
     def begin(self, visit: Visit, name: str, row: Row, command: Command) -> None:
         """Begin a command, for which there has to be room."""
         self._count += 1
-        if not begin(visit, name, row, command, self._finish):
+        # What begins at once would overtake those that wait for their turn.
+        if (row.in_order and self._ordered) or not begin(visit, name, row, command, self._finish):
+            self._ordered += row.in_order
             task = asyncio.create_task(self._carry_out(visit, name, row, command))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -65,6 +69,8 @@ class AtWork:
         except BaseException:
             self._release()
             raise
+        finally:
+            self._ordered -= row.in_order
         self._finish(reply)
 
     def _finish(self, reply: Accepted | Refused) -> None:

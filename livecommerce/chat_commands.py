@@ -5,23 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chat.models import Author
+from chat.models import Author, Sent
 from livecommerce.auth import Grant
 from livecommerce.problems import Problem
 from livecommerce.schema import chat as c
-from livecommerce.visit import Row, Visit
+from livecommerce.visit import Row, Told, Visit
 
 
 async def _send(visit: Visit, command: c.ChatSend) -> Any:
-    sent = await visit.context.chat.send(
-        visit.stream_id,
-        Author(visit.identity.user_id, visit.identity.name, visit.roles),
-        command.text,
-        reply_to=command.reply_to,
-        key=command.key,
-        mentions=command.mentions,
-        address=visit.address,
+    return _said(visit, await visit.context.chat.send(*_speaking(visit, command), **_particulars(visit, command)))
+
+
+def _begin_send(visit: Visit, command: c.ChatSend, told: Told) -> bool:
+    return visit.context.chat.begin_send(
+        *_speaking(visit, command),
+        lambda outcome: told(_said(visit, outcome) if isinstance(outcome, Sent) else outcome),
+        **_particulars(visit, command),
     )
+
+
+def _speaking(visit: Visit, command: c.ChatSend) -> tuple[str, Author, str]:
+    return visit.stream_id, Author(visit.identity.user_id, visit.identity.name, visit.roles), command.text
+
+
+def _particulars(visit: Visit, command: c.ChatSend) -> dict[str, Any]:
+    return {
+        "reply_to": command.reply_to,
+        "key": command.key,
+        "mentions": command.mentions,
+        "address": visit.address,
+    }
+
+
+def _said(visit: Visit, sent: Sent) -> Any:
     if not sent.again:
         visit.context.analytics.said(visit.stream_id)
     return {"id": sent.id, "offset": sent.offset}
@@ -116,7 +132,7 @@ async def _question_answer(visit: Visit, command: c.QuestionAnswer) -> Any:
 
 
 TABLE: Mapping[str, Row] = {
-    "chat.send": Row(Grant.CHAT, _send, in_order=True),
+    "chat.send": Row(Grant.CHAT, _send, in_order=True, begin=_begin_send),
     "chat.react": Row(Grant.CHAT, _react),
     "chat.delete": Row(Grant.MODERATE, _delete, in_order=True),
     "chat.clear_user": Row(Grant.MODERATE, _clear_user, in_order=True),

@@ -12,6 +12,7 @@ and ``TimeoutError`` mean that its outcome is unknown, and the next command conn
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -24,6 +25,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, InvalidResponse, MaxConnectionsError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+log = logging.getLogger(__name__)
+
 #: batches that wait for their replies; beyond it a command is refused, and was certainly not sent
 MOST_WAITING = 20_000
 #: how often the oldest batch is looked at: a silent server is noticed this much later than its time
@@ -32,13 +35,17 @@ LOOK_S = 0.25
 _NOTHING = object()
 
 
+#: hears the replies to some commands (errors among them), or what the connection ended with; once, must not raise
+Told = Callable[[list[Any] | Exception], None]
+
+
 class _Batch:
-    """Some commands of one caller: its future gets their replies (errors among them), or the connection's end."""
+    """Some commands of one caller."""
 
-    __slots__ = ("future", "missing", "replies", "since_s")
+    __slots__ = ("missing", "replies", "since_s", "told")
 
-    def __init__(self, future: asyncio.Future[list[Any]], missing: int, since_s: float) -> None:
-        self.future = future
+    def __init__(self, told: Told, missing: int, since_s: float) -> None:
+        self.told = told
         self.missing = missing
         self.replies: list[Any] = []
         self.since_s = since_s
@@ -60,19 +67,17 @@ class _Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.lost = False
 
-    def send(self, packed: bytes, commands: int) -> asyncio.Future[list[Any]]:
+    def send(self, packed: bytes, commands: int, told: Told) -> None:
         """Send packed commands with everything else of this loop turn."""
         if len(self._waiting) >= MOST_WAITING:
             raise MaxConnectionsError("Too many commands wait for the server")
         now_s = self._loop.time()
-        batch = _Batch(self._loop.create_future(), commands, now_s)
-        self._waiting.append(batch)
+        self._waiting.append(_Batch(told, commands, now_s))
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)
         if self._timer is None and self._command_s is not None:
             self._timer = self._loop.call_later(LOOK_S, self._look)
-        return batch.future
 
     def close(self, error: Exception) -> None:
         """End the connection; who waits gets this error."""
@@ -83,8 +88,7 @@ class _Wire(asyncio.Protocol):
             self._timer.cancel()
         waiting, self._waiting = self._waiting, deque()
         for batch in waiting:
-            if not batch.future.done():
-                batch.future.set_exception(type(error)(*error.args))
+            batch.told(type(error)(*error.args))
 
     # what the loop says
 
@@ -100,8 +104,7 @@ class _Wire(asyncio.Protocol):
                 batch.replies.append(reply)
                 if len(batch.replies) == batch.missing:
                     waiting.popleft()
-                    if not batch.future.done():
-                        batch.future.set_result(batch.replies)
+                    batch.told(batch.replies)
         except (InvalidResponse, IndexError):
             self.close(RedisConnectionError("The server sent something that is no reply"))
 
@@ -172,6 +175,26 @@ class JoinedRedis(Redis):
             raise reply
         return _shaped(self.response_callbacks, reply, args, options)
 
+    def begin(self, told: Callable[[Any], None], *args: Any) -> bool:
+        """Send a command without waiting: False, and it was not sent, where there is no connection at the moment.
+
+        ``told`` hears the reply as it came, or the error, once and in the order of sending. Hot path (load_tests
+        chat-storm): a future, and a task that awaits it, cost more than the command.
+        """
+        wire = self._wire
+        if wire is None or wire.lost:
+            return False
+
+        def heard(outcome: list[Any] | Exception) -> None:
+            try:
+                told(outcome if isinstance(outcome, Exception) else outcome[0])
+            except Exception:
+                # One caller's trouble is not the connection's, nor that of those who wait behind.
+                log.exception("a reply could not be told")
+
+        wire.send(pack(args), 1, heard)
+        return True
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Commands to be sent together."""
         if transaction:
@@ -196,7 +219,9 @@ class JoinedRedis(Redis):
         wire = self._wire
         if wire is None or wire.lost:
             wire = await self._connected()
-        return await wire.send(packed, len(commands))
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        wire.send(packed, len(commands), lambda outcome: _settle(future, outcome))
+        return await future
 
     async def _connected(self) -> _Wire:
         """The connection; everybody who needs a new one waits for the same."""
@@ -225,6 +250,15 @@ class JoinedRedis(Redis):
         self._connecting = None
         if not task.cancelled():
             task.exception()  # who waited has it; if nobody did, it is nobody's
+
+
+def _settle(future: asyncio.Future[list[Any]], outcome: list[Any] | Exception) -> None:
+    if future.done():
+        return  # who waited has gone
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _shaped(callbacks: Any, reply: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from livecommerce.joined import JoinedRedis
 
 PRELUDE: str = resources.files("livecommerce").joinpath("lua/emit.lua").read_text("utf-8")
 
@@ -34,13 +37,7 @@ class ScriptRunner:
 
     async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """Run ``source`` (a domain's script, without the prelude) atomically with these KEYS and ARGV."""
-        compiled = self._compiled.get(source)
-        if compiled is None:
-            text = f"{PRELUDE}\n{source}"
-            # SHA-1 is what EVALSHA names scripts by; nothing here relies on it for security.
-            compiled = text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-            self._compiled[source] = compiled
-        text, sha = compiled
+        text, sha = self._compiled.get(source) or self._compile(source)
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
@@ -50,3 +47,32 @@ class ScriptRunner:
                     return await self._redis.execute_command("EVAL", text, len(keys), *keys, *args)
         except TimeoutError as error:
             raise RedisTimeoutError(f"no answer from Valkey within {self._timeout_s} s") from error
+
+    def begin(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], told: Callable[[Any], None]
+    ) -> bool:
+        """The same without waiting; False, and nothing was sent, where that cannot be done now.
+
+        ``told`` hears what the script returned, or the exception that a call would raise. What is
+        begun one after the other runs in that order (but for a script that Valkey has just forgotten).
+        """
+        if not isinstance(self._redis, JoinedRedis):
+            return False
+        redis: JoinedRedis = self._redis
+        text, sha = self._compiled.get(source) or self._compile(source)
+
+        def heard(outcome: Any) -> None:
+            # As above: it certainly did not run.
+            if not isinstance(outcome, NoScriptError):
+                told(outcome)
+            elif not redis.begin(told, "EVAL", text, len(keys), *keys, *args):
+                told(RedisConnectionError("the connection to Valkey was lost"))
+
+        return redis.begin(heard, "EVALSHA", sha, len(keys), *keys, *args)
+
+    def _compile(self, source: str) -> tuple[str, str]:
+        text = f"{PRELUDE}\n{source}"
+        # SHA-1 is what EVALSHA names scripts by; nothing here relies on it for security.
+        compiled = text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._compiled[source] = compiled
+        return compiled

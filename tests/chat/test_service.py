@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from chat import keys
-from chat.errors import Banned, ChatError, MessageNotFound, RateLimited, TextRefused, Unavailable
+from chat.errors import Banned, ChatError, Duplicate, MessageNotFound, RateLimited, TextRefused, Unavailable
 from chat.models import Author, Sent
 from chat.service import ChatService, Pace
+from livecommerce import redis_client
 from livecommerce.ids import new_id
 from livecommerce.problems import KINDS
 from livecommerce.scripting import ScriptRunner
@@ -148,6 +149,34 @@ async def test_a_valkey_that_is_away_is_our_side_s_fault(stream_id: str) -> None
     with pytest.raises(Unavailable) as refused:
         await chat.send(stream_id, ANN, "anybody?")
     assert refused.value.retry_after_ms
+
+
+async def test_what_is_begun_is_said_as_if_it_were_waited_for(chat: ChatService, redis: Redis, stream_id: str) -> None:
+    told: list[Any] = []
+    await redis.ping()
+    assert chat.begin_send(stream_id, ANN, "  hello  you ", told.append, key="k", mentions=["bob", "bob"])
+    assert chat.begin_send(stream_id, ANN, "again", told.append, key="k")
+    assert chat.begin_send(stream_id, ANN, "hello you", told.append)
+    assert chat.begin_send(stream_id, ANN, "to nobody", told.append, reply_to="m_unknown")
+    with pytest.raises(TextRefused):
+        chat.begin_send(stream_id, ANN, "a scam", told.append)
+    first = await chat.send(stream_id, Author("bob", "Bob"), "after them")
+    assert isinstance(told[0], Sent)
+    assert (told[0].offset, told[1]) == (1, Sent(told[0].id, 1, again=True))
+    assert [type(outcome) for outcome in told[2:]] == [Duplicate, MessageNotFound]
+    assert first.offset == 2
+    assert (await said(redis, stream_id))[0]["data"]["mentions"] == ["bob"]
+
+
+async def test_what_is_begun_when_valkey_goes_away_is_our_side_s_fault(valkey_url: str, stream_id: str) -> None:
+    client = redis_client.make(valkey_url)
+    chat = ChatService(client, ScriptRunner(client), new_id=new_id)
+    told: list[Any] = []
+    assert not chat.begin_send(stream_id, ANN, "too early", told.append), "there is no connection yet"
+    await client.ping()
+    assert chat.begin_send(stream_id, ANN, "too late", told.append)
+    await client.aclose()
+    assert [type(outcome) for outcome in told] == [Unavailable]
 
 
 def test_every_refusal_has_a_kind() -> None:

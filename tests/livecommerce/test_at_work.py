@@ -106,3 +106,27 @@ async def test_an_answer_that_cannot_be_given_counts_once() -> None:
     for number in range(3):
         work.begin(VISIT, "ping", Row(Grant.WATCH, never, begin=at_once), Ping(id=number))
     assert (answered, work._count) == ([0, 1, 2], 0)
+
+
+async def test_what_begins_at_once_does_not_overtake_what_waits_for_its_turn() -> None:
+    replies: list[Accepted | Refused] = []
+    gate = asyncio.Event()
+
+    async def slow(visit: Visit, command: Ping) -> Any:
+        await gate.wait()
+        return {}
+
+    def at_once(visit: Visit, command: Ping, told: Told) -> bool:
+        told({})
+        return True
+
+    work = AtWork(replies.append)
+    work.begin(VISIT, "ping", Row(Grant.WATCH, slow, in_order=True), Ping(id=1))
+    work.begin(VISIT, "ping", Row(Grant.WATCH, slow, in_order=True, begin=at_once), Ping(id=2))
+    work.begin(VISIT, "ping", Row(Grant.WATCH, slow, begin=at_once), Ping(id=3))
+    assert _numbers(replies) == [3], "only what has no turn to wait for"
+    gate.set()
+    await eventually(lambda: _numbers(replies) == [3, 1, 2])
+    work.begin(VISIT, "ping", Row(Grant.WATCH, slow, in_order=True, begin=at_once), Ping(id=4))
+    assert _numbers(replies) == [3, 1, 2, 4]
+    await work.aclose()

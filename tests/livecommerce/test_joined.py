@@ -14,12 +14,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from livecommerce import redis_client
 from livecommerce.ids import new_id
-from livecommerce.joined import _Wire, pack
+from livecommerce.joined import JoinedRedis, _Wire, pack
 
 
 @pytest.fixture
-async def joined(valkey_url: str) -> AsyncIterator[Redis]:
-    client = redis_client.make(valkey_url, command_s=0.5)
+async def joined(valkey_url: str) -> AsyncIterator[JoinedRedis]:
+    client = cast(JoinedRedis, redis_client.make(valkey_url, command_s=0.5))
     yield client
     await client.aclose()
 
@@ -41,10 +41,24 @@ def fake_wire() -> tuple[_Wire, FakeTransport]:
     return _Wire(cast(Any, transport), None, None), transport
 
 
+def asked(wire: _Wire, packed: bytes, commands: int) -> asyncio.Future[list[Any]]:
+    """What these commands are answered with."""
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def told(outcome: list[Any] | Exception) -> None:
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    wire.send(packed, commands, told)
+    return future
+
+
 async def test_the_commands_of_one_turn_leave_in_one_write_and_each_gets_its_own_reply() -> None:
     wire, transport = fake_wire()
-    futures = [wire.send(pack(("GET", f"k{n}")), 1) for n in range(3)]
-    pair = wire.send(pack(("GET", "a")) + pack(("GET", "b")), 2)
+    futures = [asked(wire, pack(("GET", f"k{n}")), 1) for n in range(3)]
+    pair = asked(wire, pack(("GET", "a")) + pack(("GET", "b")), 2)
     await asyncio.sleep(0)
     assert len(transport.written) == 1
     assert transport.written[0].count(b"$3\r\nGET\r\n") == 5
@@ -52,7 +66,7 @@ async def test_the_commands_of_one_turn_leave_in_one_write_and_each_gets_its_own
         wire.data_received(bytes([byte]))
     assert [f.result() for f in futures] == [[b"zero"], [1], [b"two"]]
     assert pair.result() == [[7], None]
-    wire.send(pack(("GET", "later")), 1)
+    asked(wire, pack(("GET", "later")), 1)
     await asyncio.sleep(0)
     assert len(transport.written) == 2
 
@@ -60,7 +74,7 @@ async def test_the_commands_of_one_turn_leave_in_one_write_and_each_gets_its_own
 @pytest.mark.parametrize("rubbish", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n+nobody asked\r\n", b"\x00" * 50])
 async def test_what_is_no_reply_ends_the_connection_and_is_nobodys_answer(rubbish: bytes) -> None:
     wire, transport = fake_wire()
-    first, second = wire.send(pack(("PING",)), 1), wire.send(pack(("A",)) + pack(("B",)), 2)
+    first, second = asked(wire, pack(("PING",)), 1), asked(wire, pack(("A",)) + pack(("B",)), 2)
     wire.data_received(rubbish)
     wire.data_received(b"+x\r\n+y\r\n")
     assert second.done()
@@ -73,9 +87,9 @@ async def test_what_is_no_reply_ends_the_connection_and_is_nobodys_answer(rubbis
 async def test_beyond_the_bound_a_command_is_refused_and_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livecommerce.joined.MOST_WAITING", 2)
     wire, transport = fake_wire()
-    kept = [wire.send(b"x", 1) for _ in range(2)]
+    kept = [asked(wire, b"x", 1) for _ in range(2)]
     with pytest.raises(MaxConnectionsError):
-        wire.send(b"y", 1)
+        asked(wire, b"y", 1)
     await asyncio.sleep(0)
     assert transport.written == [b"xx"]
     wire.close(RedisConnectionError("over"))
@@ -186,3 +200,32 @@ async def test_closing_twice_is_fine_and_fails_who_waits(valkey_url: str) -> Non
     await early.aclose()
     with pytest.raises((RedisConnectionError, asyncio.CancelledError)):
         await asking
+
+
+async def test_what_is_begun_is_answered_in_order_and_nobodys_trouble_is_anothers(joined: JoinedRedis) -> None:
+    key = new_id("t")
+    told: list[Any] = []
+
+    def broken(reply: Any) -> None:
+        raise IndexError("this caller's own")
+
+    assert not joined.begin(told.append, "PING"), "there is no connection yet"
+    await joined.set(key, "text")
+    assert joined.begin(told.append, "APPEND", key, "1")
+    assert joined.begin(broken, "APPEND", key, "2")
+    assert joined.begin(told.append, "HGET", key, "f")
+    assert joined.begin(told.append, "GET", key)
+    assert await joined.get(key) == b"text12"
+    assert (told[0], told[2]) == (5, b"text12")
+    assert isinstance(told[1], ResponseError)
+    await joined.delete(key)
+
+
+async def test_what_was_begun_on_a_connection_that_ends_hears_so_once(joined: JoinedRedis) -> None:
+    told: list[Any] = []
+    await joined.ping()
+    assert joined.begin(told.append, "BLPOP", new_id("t"), 0)
+    await joined.aclose()
+    assert [type(outcome) for outcome in told] == [RedisConnectionError]
+    assert not joined.begin(told.append, "PING")
+    assert len(told) == 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from livecommerce import keys
 from livecommerce.scripting import ScriptRunner
+from tests.livecommerce.rooms import eventually
 
 SPEAK = "return emit(KEYS[1], KEYS[2], now_ms(), 'announcement', ARGV[1])"
 
@@ -31,6 +34,23 @@ async def test_a_script_valkey_forgot_is_sent_again(redis: Redis, run_script: Sc
     await run_script(SPEAK, names, ["{}"])
     await redis.script_flush()
     assert await run_script(SPEAK, names, ["{}"]) == 2
+
+
+async def test_a_script_is_begun_without_waiting_and_sent_again_where_valkey_forgot_it(
+    redis: Redis, run_script: ScriptRunner, stream_id: str
+) -> None:
+    names = [keys.room(stream_id), keys.log(stream_id)]
+    told: list[Any] = []
+    await run_script(SPEAK, names, ["{}"])
+    assert run_script.begin(SPEAK, names, ["{}"], told.append)
+    await run_script(SPEAK, names, ["{}"])
+    assert told == [2]
+    await redis.script_flush()
+    for _ in range(2):
+        assert run_script.begin(SPEAK, names, ["{}"], told.append)
+    await eventually(lambda: told == [2, 4, 5])
+    assert run_script.begin("return redis.error_reply('no')", names, [], told.append)
+    await eventually(lambda: isinstance(told[-1], ResponseError))
 
 
 async def test_concurrent_speakers_leave_no_hole_and_no_double(run_script: ScriptRunner, stream_id: str) -> None:

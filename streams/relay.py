@@ -22,7 +22,7 @@ from streams.pipes import PipeExchange, Pipes
 from streams.publisher import Publisher
 from streams.relay_errors import Full, NotHere, PreconditionFailed, PreconditionRequired, SessionNotFound
 from streams.sdp import parse_offer
-from streams.ticker import Ticker
+from streams.ticker import A_SECOND, Ticker
 from streams.transport import Transport
 from streams.trickle import parse_fragment, write_fragment
 from streams.viewer import Viewer
@@ -228,11 +228,10 @@ class Relay:
     def _broadcast(self, stream_id: str) -> Broadcast:
         broadcast = self._broadcasts.get(stream_id)
         if broadcast is None:
-
-            def on_media(what: str, session_id: str) -> None:
-                self._lane.put(what, stream_id, session_id)
-
-            broadcast = self._broadcasts[stream_id] = Broadcast(stream_id, self._transport, on_media)
+            broadcast = self._broadcasts[stream_id] = Broadcast(
+                stream_id, self._transport, lambda what, session_id: self._lane.put(what, stream_id, session_id)
+            )
+            self._ticker.hurry()
         return broadcast
 
     def _new_id(self) -> str:
@@ -280,13 +279,15 @@ class Relay:
         for peer in list(self._leaving):
             await self._end(peer)
 
-    def _tick(self, ticks: int, now_s: float) -> None:
+    def _tick(self, ticks: int, now_s: float) -> bool:
         self._transport.settle(now_s)
         self._pipes.tick(now_s)
         for broadcast in list(self._broadcasts.values()):
             broadcast.tick(now_s)
-        if ticks % 20 == 0:
+        if ticks % A_SECOND == 0:
             self._each_second(now_s)
+        # Whatever needs ticks belongs to a broadcast, or is a session of one.
+        return bool(self._broadcasts or self._sessions)
 
     def _each_second(self, now_s: float) -> None:
         self._leaving.update(peer for peer in self._sessions.values() if now_s - peer.consent_s > peer.consent_limit_s)

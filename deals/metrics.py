@@ -8,7 +8,7 @@ from typing import ClassVar
 from prometheus_client import Counter, Histogram
 
 #: how late a folded counter may be
-FOLD_S = 0.25
+FOLD_S = 1.0
 
 
 class Folded:
@@ -19,25 +19,32 @@ class Folded:
 
     #: all there are in this process
     every: ClassVar[list[Folded]] = []
+    #: the loop that will fold them all
+    _loop: ClassVar[asyncio.AbstractEventLoop | None] = None
 
     def __init__(self, counter: Counter) -> None:
         self.counter = counter
         self.every.append(self)
         self._counts: dict[tuple[str, ...], float] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, *labels: str, by: float = 1) -> None:
         """Count something; on a running loop only."""
         counts = self._counts
         counts[labels] = counts.get(labels, 0) + by
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            loop.call_later(FOLD_S, self.fold)
+        if Folded._loop is not loop:
+            Folded._loop = loop
+            loop.call_later(FOLD_S, self.fold_all)
+
+    @classmethod
+    def fold_all(cls) -> None:
+        """Hand over what waits everywhere: in one go, for what is asked for seldom is slow to begin with."""
+        Folded._loop = None
+        for folded in cls.every:
+            folded.fold()
 
     def fold(self) -> None:
         """Hand over what waits."""
-        self._loop = None
         counts, self._counts = self._counts, {}
         for labels, count in counts.items():
             (self.counter.labels(*labels) if labels else self.counter).inc(count)

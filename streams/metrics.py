@@ -63,6 +63,7 @@ class RelayMetrics:
         self._told = Counters()
         self._strangers = self._delayed = 0
         self._cumulative: dict[tuple[Counter, str], int] = {}
+        self._shown: dict[tuple[Gauge, str], int] = {}
 
     def flush(
         self, total: Counters, sessions: Mapping[str, int], *, transport: Transport, layers: Mapping[int, int]
@@ -80,9 +81,16 @@ class RelayMetrics:
         self._delayed = transport.handshakes_delayed
         for metric, delays in ((_FORWARDED, transport.delays), (_JOINED, transport.joins)):
             for bound, count in delays.cumulative():
-                metric.labels(bound).inc(count - self._cumulative.get((metric, bound), 0))
-                self._cumulative[metric, bound] = count
+                before = self._cumulative.get((metric, bound))
+                if count != before:
+                    metric.labels(bound).inc(count - (before or 0))
+                    self._cumulative[metric, bound] = count
         for rank, count in layers.items():
-            _LAYERS.labels(str(rank)).set(count)
+            self._set(_LAYERS, str(rank), count)
         for kind, count in sessions.items():
-            _SESSIONS.labels(kind).set(count)
+            self._set(_SESSIONS, kind, count)
+
+    def _set(self, metric: Gauge, label: str, value: int) -> None:
+        if self._shown.get((metric, label)) != value:
+            self._shown[metric, label] = value
+            metric.labels(label).set(value)

@@ -30,7 +30,10 @@ class Pace:
         parts = text.split(":")
         if len(parts) != 3:
             raise ValueError("a ramp is from:to:seconds, as in 100:5000:30")
-        return cls(*(float(part) for part in parts))
+        try:
+            return cls(*(float(part) for part in parts))
+        except ValueError as error:
+            raise ValueError(f"a ramp is from:to:seconds, as in 100:5000:30, not {text!r}: {error}") from error
 
     @property
     def slope(self) -> float:

@@ -9,14 +9,22 @@ from typing import Any
 import click
 from rich.console import Console
 
-from load_tests.options import common_options, options_of
+from load_tests.options import common_options, json_option, options_of, pace_options
 from load_tests.report import Report
 from load_tests.run import Options
 from load_tests.session import finish
 
-json_option = click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON, too."
-)
+_LIVE = "A running server with a live stream, like http://localhost:8080; otherwise one of our own with the demo."
+
+FLASH_SALE_EXAMPLES = """\b
+Examples:
+  python -m load_tests flash-sale --html report.html
+      2,000 buyers at once on a server of our own; then open report.html
+  python -m load_tests flash-sale --buyers 500 --units 2000 --claims 10 --limit 2 --ramp 200:2500:8
+      an open loop that goes from 200 to 2,500 claims a second
+  python -m load_tests flash-sale --url http://localhost:8080 --secret "$(cat .livecommerce/secret)"
+      a development server of yours that runs already
+"""
 
 
 @click.command()
@@ -33,10 +41,14 @@ def startup(runs: int, demo: bool, by_make: bool, clone: bool, json_path: Path |
 
 
 @click.command()
-@click.option("--settle", default=10.0, show_default=True, help="Seconds to wait before measuring.")
-@click.option("--seconds", default=30.0, show_default=True, help="Seconds to measure the idle server.")
-@click.option("--demo-seconds", default=62.0, show_default=True, help="Seconds to measure the demo; one round is 62.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Of both servers.")
+@click.option(
+    "--settle", default=10.0, show_default=True, type=click.FloatRange(0, 600), help="Seconds to wait before measuring."
+)
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1, 86_400),
+              help="Seconds to measure the idle server.")  # fmt: skip
+@click.option("--demo-seconds", default=62.0, show_default=True, type=click.FloatRange(1, 86_400),
+              help="Seconds to measure the demo; one round is 62.")  # fmt: skip
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Workers of both servers.")
 @json_option
 def idle(settle: float, seconds: float, demo_seconds: float, workers: int, json_path: Path | None) -> None:
     """Memory and CPU of a server with nothing to do, then of one with the demo, by process."""
@@ -46,9 +58,11 @@ def idle(settle: float, seconds: float, demo_seconds: float, workers: int, json_
 
 
 @click.command("first-frame")
-@click.option("--url", help="A running server with a live stream; otherwise one of our own with the demo.")
+@click.option("--url", metavar="URL", help=_LIVE)
 @click.option("--joins", default=20, show_default=True, type=click.IntRange(1, 1000), help="Joins to measure.")
-@click.option("--warm-up", default=3, show_default=True, help="Joins before these, not counted.")
+@click.option(
+    "--warm-up", default=3, show_default=True, type=click.IntRange(0, 100), help="Joins before these, not counted."
+)
 @click.option("--chromium", default="chromium", show_default=True, help="The browser: its path, or its name.")
 @json_option
 def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_path: Path | None) -> None:
@@ -59,9 +73,9 @@ def first_frame(url: str | None, joins: int, warm_up: int, chromium: str, json_p
 
 
 @click.command("join-delay")
-@click.option("--url", help="A running server with a live stream; otherwise one of our own with the demo.")
+@click.option("--url", metavar="URL", help=_LIVE)
 @click.option("--joins", default=10, show_default=True, type=click.IntRange(1, 1000), help="Viewers who join.")
-@click.option("--seed", default=1, show_default=True, help="Of how old the replayed keyframes are.")
+@click.option("--seed", default=1, show_default=True, help="Random seed: how old the replayed keyframes are.")
 @click.option("--chromium", default="chromium", show_default=True, help="The browser: its path, or its name.")
 @json_option
 def join_delay(url: str | None, joins: int, seed: int, chromium: str, json_path: Path | None) -> None:
@@ -71,7 +85,7 @@ def join_delay(url: str | None, joins: int, seed: int, chromium: str, json_path:
     _finish(measure(url, joins=joins, chromium=chromium, seed=seed), json_path)
 
 
-@click.command("flash-sale")
+@click.command("flash-sale", epilog=FLASH_SALE_EXAMPLES)
 @click.option("--buyers", default=2000, show_default=True, type=click.IntRange(1, 50_000), help="Concurrent buyers.")
 @click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock.")
 @click.option("--claims", default=3, show_default=True, type=click.IntRange(1, 10_000), help="Claims of each buyer.")
@@ -95,6 +109,11 @@ def join_delay(url: str | None, joins: int, seed: int, chromium: str, json_path:
     help="Share of accepted claims sent once more under the same key.",
 )
 @click.option("--floor/--no-floor", default=True, help="Also measure the bare script calls, before the sale.")
+@click.option(
+    "--think", "think_s", default=0.0, show_default=True, type=click.FloatRange(0, 3600),
+    help="Closed loop: mean seconds between an answer and the next claim.",
+)  # fmt: skip
+@pace_options
 @common_options
 def flash_sale(**values: Any) -> None:
     """Many buyers, few units: who gets one, how fast, and whether every promise was kept.
@@ -111,10 +130,15 @@ def flash_sale(**values: Any) -> None:
 
 @click.command("generator")
 @click.option("--buyers", default=200, show_default=True, type=click.IntRange(1, 20_000), help="Connections.")
-@click.option("--claims", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Claims of each.")
-@click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1, 64), help="Unanswered ones of each.")
-@click.option("--open-rate", "rate", default=30_000.0, show_default=True, help="Of the open loop that follows.")
-@click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(0.01, 600), help="Of the open loop.")
+@click.option(
+    "--claims", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Claims of each connection."
+)
+@click.option(
+    "--in-flight", default=4, show_default=True, type=click.IntRange(1, 64), help="Claims of each without an answer."
+)
+@click.option("--open-rate", "rate", default=30_000.0, show_default=True, type=click.FloatRange(1, 1e6),
+              help="Claims a second of the open loop that follows.")  # fmt: skip
+@click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(0.01, 600), help="Seconds of it.")
 @click.option("--generators", default=1, show_default=True, type=click.IntRange(1, 64), help="Generator processes.")
 @json_option
 def generator(generators: int, json_path: Path | None, **values: Any) -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from livecommerce.auth import TokenAuthority
 from livecommerce.client import Client, Room
+from load_tests.options import json_option
 from load_tests.own_server import OwnServer, own_server
 from load_tests.report import Figure, Report, percentile
 
@@ -152,15 +153,21 @@ def _sightings(watches: list[Watch]) -> Iterator[tuple[float, str]]:
 @click.command("deal-timers")
 @click.option("--deals", default=200, show_default=True, type=click.IntRange(4, 800), help="Deals, a multiple of 4.")
 @click.option(
-    "--seconds", default=20.0, show_default=True, type=click.FloatRange(0.1, 600), help="To open them within."
+    "--seconds",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 600),
+    help="Seconds within which they open.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Workers of our server.")
 @click.option("--kills", default=0, show_default=True, type=click.IntRange(0, 100), help="Workers to kill at openings.")
 @click.option("--seed", default=1, show_default=True, help="Random seed: moments and victims.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON.")
+@json_option
 def main(json_path: Path | None, deals: int, **options: Any) -> None:
     """How late deals open and close: in the room's log, and in front of viewers on every worker."""
-    report = measure(deals=deals - deals % STREAMS, **options)
+    if deals % STREAMS:
+        raise click.UsageError(f"--deals {deals} is no multiple of {STREAMS}: each of {STREAMS} streams has as many")
+    report = measure(deals=deals, **options)
     report.show(Console())
     if json_path is not None:
         report.write(json_path)

@@ -81,13 +81,16 @@ def measure(url: str | None, *, joins: int, warm_up: int, chromium: str) -> Repo
 
 @contextlib.contextmanager
 def browser_page(chromium: str, base_url: str) -> Iterator[Any]:
-    """The server's first page in a browser of its own."""
-    from playwright.sync_api import sync_playwright
+    """The server's first page in a browser of its own; raises ServerError."""
+    from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which(chromium) or chromium, args=ARGUMENTS)
-        page = browser.new_page()
-        page.goto(base_url)
+        try:
+            browser = playwright.chromium.launch(executable_path=shutil.which(chromium) or chromium, args=ARGUMENTS)
+            page = browser.new_page()
+            page.goto(base_url)
+        except Error as error:
+            raise ServerError(f"no browser came to {base_url}: {error.message.splitlines()[0]}") from error
         yield page
         browser.close()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,27 @@ from load_tests.arrivals import Pace
 from load_tests.run import Options
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Written(click.Path):
+    """A file that will be written when all is done: that it can be is found out before a long run, not after it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; its folder is made."""
+        path = Path(str(super().convert(value, param, ctx)))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.fail(f"{path} cannot be written: {error.strerror}", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"{path} cannot be written: {path.parent} takes no files", param, ctx)
+        return path
+
+
+json_option = click.option("--json", "json_path", type=Written(), help="Write the numbers, for compare.")
 #: what a file may hold besides the options of its scenario
 _SCENARIO = "scenario"
 
@@ -63,39 +85,54 @@ def _long_name(option: click.Parameter) -> str:
 
 
 _COMMON = (
-    click.option("--url", help="Hammer this server; --secret must be its secret. Otherwise one of our own."),
+    click.option(
+        "--url", metavar="URL",
+        help="Hammer this server, like http://localhost:8080, whose secret is --secret. Otherwise one of our own.",
+    ),
     click.option("--self-host", is_flag=True, help="A server of our own (what happens without --url)."),
     click.option("--secret", envvar="LIVECOMMERCE_SECRET", help="Signs the tokens at --url."),
     click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Workers of our server."),
     click.option("--generators", default=1, show_default=True, type=click.IntRange(1, 64), help="Generator processes."),
-    click.option("--rate", type=click.FloatRange(min=0.1), help="Open loop: so many a second, whatever answers take."),
-    click.option("--ramp", callback=read_ramp, metavar="FROM:TO:SECONDS", help="Open loop at a rate that changes."),
-    click.option(
-        "--think", "think_s", default=0.0, show_default=True, type=click.FloatRange(0, 3600),
-        help="Closed loop: mean seconds between an answer and the next question.",
-    ),
     click.option("--seed", default=1, show_default=True, help="Random seed: the same seed, the same run."),
     click.option("--runs", default=1, show_default=True, type=click.IntRange(1, 100), help="Runs; shows their median."),
-    click.option("--json", "json_path", type=_FILE, help="Write the numbers."),
-    click.option("--html", "html_path", type=_FILE, help="Write one self-contained page with plots."),
-    click.option("--markdown", "markdown_path", type=_FILE, help="Write a summary."),
+    json_option,
+    click.option("--html", "html_path", type=Written(), help="Write one self-contained page with plots."),
+    click.option("--markdown", "markdown_path", type=Written(), help="Write a summary."),
     click.option(
         "--scenario", "scenario_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), is_eager=True,
         expose_value=False, callback=read_scenario, help="A TOML file with values for these options.",
     ),
 )  # fmt: skip
 
+_PACE = (
+    click.option(
+        "--rate", type=click.FloatRange(min=0.1), metavar="PER_SECOND",
+        help="Open loop: so many a second, whatever answers take.",
+    ),
+    click.option(
+        "--ramp", callback=read_ramp, metavar="FROM:TO:SECONDS",
+        help="Open loop at a rate that changes, then stays: 100:5000:30 is from 100 to 5,000 a second in 30 s.",
+    ),
+)  # fmt: skip
+
 
 def common_options(command: _F) -> _F:
-    """Give a command the options of every scenario; :func:`options_of` collects them."""
+    """Give a command the options of every scenario; :func:`options_of` collects them, and those of a pace."""
     for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+def pace_options(command: _F) -> _F:
+    """Give a command the options of an open loop."""
+    for option in reversed(_PACE):
         command = option(command)
     return command
 
 
 def options_of(values: dict[str, Any]) -> Options:
     """Take the common options out of a command's values; raises click.UsageError where they contradict each other."""
-    rate, ramp, self_host = values.pop("rate"), values.pop("ramp"), values.pop("self_host")
+    rate, ramp, self_host = values.pop("rate", None), values.pop("ramp", None), values.pop("self_host")
     if rate is not None and ramp is not None:
         raise click.UsageError("--rate and --ramp are two ways of one thing: give one of them")
     if self_host and values["url"]:
@@ -103,6 +140,8 @@ def options_of(values: dict[str, Any]) -> Options:
     if values["url"] and not values["secret"]:
         raise click.UsageError("--url needs --secret: the buyers' tokens are signed with it")
     pace = ramp or (Pace.constant(rate) if rate is not None else None)
-    names = ("url", "secret", "workers", "generators", "think_s", "seed", "runs")
+    if values["url"] and not re.fullmatch(r"https?://[^\s/?#]+/?", values["url"]):
+        raise click.UsageError("--url is a server's own address, like http://localhost:8080")
+    names = ("url", "secret", "workers", "generators", "seed", "runs")
     paths = ("json_path", "html_path", "markdown_path")
-    return Options(pace=pace, **{name: values.pop(name) for name in names + paths})
+    return Options(pace=pace, think_s=values.pop("think_s", 0.0), **{name: values.pop(name) for name in names + paths})

@@ -18,7 +18,7 @@ from load_tests import reconnect_storm as reconnect_storm_
 from load_tests import show as show_
 from load_tests import soak as soak_
 from load_tests.arrivals import Pace
-from load_tests.options import common_options, options_of
+from load_tests.options import common_options, options_of, pace_options
 from load_tests.run import Options, Run, Scenario
 from load_tests.session import execute, finish
 
@@ -62,6 +62,7 @@ def _seconds(name: str, default: float, text: str) -> Callable[[_F], _F]:
 )
 @click.option("--floor/--no-floor", default=True, help="Also measure the bare loop of socket.send, before the rest.")
 @click.option("--stalled", is_flag=True, help="Then: one viewer stops reading among them all (our own server).")
+@pace_options
 @common_options
 def chat_storm(**values: Any) -> None:
     """Many viewers, many messages: what a delivery costs, how long it takes, and whether everybody read everything.
@@ -102,6 +103,7 @@ def chat_storm(**values: Any) -> None:
     "--units", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000), help="Units of the deal."
 )
 @click.option("--buyers", default=400, show_default=True, type=click.IntRange(1, 10_000), help="Buyers of the deal.")
+@pace_options
 @common_options
 def hot_deal(**values: Any) -> None:
     """What a flash sale in one room does to the chat of another room on the same server.
@@ -118,6 +120,7 @@ def hot_deal(**values: Any) -> None:
 @click.command("reconnect-storm")
 @_viewers(2000)
 @click.option("--storms", default=3, show_default=True, type=click.IntRange(1, 1000), help="Times all are cut off.")
+@pace_options
 @common_options
 def reconnect_storm(**values: Any) -> None:
     """Everybody's connection is cut, everybody comes back at once: nothing lost, nothing doubled.
@@ -200,6 +203,7 @@ def _settings(plan: show_plan.ShowPlan) -> dict[str, Any]:
     type=click.FloatRange(0, 1),
     help="Share of the winners who give their order back instead of paying.",
 )
+@pace_options
 @common_options
 def show(**values: Any) -> None:
     """A whole show: a host on the air, viewers of the picture, a chatting room, and a flash deal that sells out.
@@ -221,6 +225,7 @@ def show(**values: Any) -> None:
 @click.option(
     "--fault", "kinds", type=click.Choice(list(faults.KINDS)), multiple=True, help="Only these; repeat it for several."
 )
+@pace_options
 @common_options
 def chaos(**values: Any) -> None:
     """A show on a server of our own that is killed, stopped and cut off meanwhile; then everything must be true.
@@ -248,6 +253,7 @@ def chaos(**values: Any) -> None:
 )
 @_seconds("--deal-every", 30, "from one deal's opening to the next one's")
 @_seconds("--rush", 5, "in which the buyers of a deal come, most of them at once")
+@pace_options
 @common_options
 def soak(**values: Any) -> None:
     """Minutes or hours of the same: a room at 200 messages a second, a picture, deal after deal; memory stays flat."""

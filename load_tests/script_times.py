@@ -32,6 +32,7 @@ from deals.store import Store
 from livecommerce.ids import new_id
 from livecommerce.scripting import PRELUDE, ScriptRunner
 from load_tests.claim_floor import fresh_valkey
+from load_tests.options import json_option
 from load_tests.report import Report, Rows, percentile
 
 GOAL_US = 1000
@@ -166,7 +167,7 @@ def _judge(report: Report, took_us: Mapping[tuple[str, str], Sequence[int]]) -> 
 
 @click.command("script-times")
 @click.option("--rounds", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Times each is called.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON.")
+@json_option
 def main(rounds: int, json_path: Path | None) -> None:
     """How long each script of a deal holds Valkey up, at the size that its code states; more than 1 ms fails."""
     report = asyncio.run(measure(rounds))

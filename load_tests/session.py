@@ -87,7 +87,7 @@ def server_facts(url: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
             said = json.load(answer)
     except (OSError, ValueError) as error:
-        raise ServerError(f"{url}/readyz does not answer: {error}") from error
+        raise ServerError(f"{url}/readyz does not answer: {getattr(error, 'reason', error)}") from error
     durable = said.get("durable")
     fsync = "every yes is on disk first (appendfsync always)" if durable else said.get("why") or "not known"
     return {"durable": durable, "fsync": fsync}

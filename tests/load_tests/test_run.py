@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from load_tests import session
 from load_tests.meter import Meter, Timeline
-from load_tests.options import common_options, options_of
+from load_tests.options import common_options, options_of, pace_options
 from load_tests.own_server import ServerError
 from load_tests.processes import Generator, GeneratorFailed, Generators
 from load_tests.report import Figure, Report, median_of
@@ -190,6 +190,7 @@ def test_a_server_that_is_not_there_is_said_so() -> None:
 @click.command("flash-sale")
 @click.option("--buyers", default=7, type=click.IntRange(1, 100))
 @click.option("--over", multiple=True)
+@pace_options
 @common_options
 def command(buyers: int, over: tuple[str, ...], **values: Any) -> None:
     options = options_of(values)
@@ -233,6 +234,10 @@ def test_a_file_that_does_not_fit_is_refused_in_words(tmp_path: Path, text: str,
         (["--rate", "5", "--ramp", "1:2:3"], "two ways"),
         (["--url", "http://x"], "--secret"),
         (["--url", "http://x", "--secret", "s", "--self-host"], "contradict"),
+        (["--url", "x:80", "--secret", "s"], "--url is a server's own address"),
+        (["--ramp", "a:2:3"], "not 'a:2:3'"),
+        (["--json", f"{__file__}/x.json"], "cannot be written"),
+        (["--think", "1"], "No such option"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(words: list[str], said: str) -> None:

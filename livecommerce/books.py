@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from deals.store import Store
-from livecommerce.settings import Settings
+from livecommerce.settings import Settings, SettingsError, check_redis_url
 
 #: how long a plain command may take
 COMMAND_S = 30.0
@@ -38,7 +38,12 @@ data_dir_option = click.option(
 
 @asynccontextmanager
 async def connected(redis_url: str, data_dir: Path) -> AsyncIterator[Store]:
-    """The books of a running server."""
+    """The books of a running server; raises ``ClickException`` where there can be none."""
+    if redis_url:
+        try:
+            check_redis_url(redis_url)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from None
     client = Redis.from_url(redis_url or embedded_url(data_dir), retry=Retry(NoBackoff(), 0), socket_timeout=COMMAND_S)
     try:
         yield Store(client, lambda: int(time.time() * 1000))

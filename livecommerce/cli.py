@@ -78,24 +78,30 @@ def cli() -> None:
 @cli.command(epilog=SERVE_EXAMPLES)
 @option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @option("--port", type=int, default=_DEFAULTS.port, show_default=True, help="HTTP port; 0 for any free one.")
-@option("--media-host", metavar="ADDRESS", default="", help="Address viewers send media to, if not --host.")
+@option("--media-host", metavar="ADDRESS", default="",
+        help="Address viewers send media to, if not --host, like 203.0.113.7; several with commas.")  # fmt: skip
 @option("--media-port", type=int, default=0, help="First UDP port; worker i uses it plus i. Any by default.")
 @option("--workers", type=int, default=None, show_default="one a core, 16 at most; with --demo 1",
         help="Processes sharing the port.")  # fmt: skip
-@option("--redis-url", metavar="URL", default="", help="Valkey 8 / Redis 7 or newer instead of the embedded one.")
+@option("--redis-url", metavar="URL", default="",
+        help="Valkey 8 / Redis 7 or newer instead of the embedded one, like redis://valkey:6379/0.")  # fmt: skip
 @data_dir_option
-@option("--public-url", metavar="URL", default="", help="Address people use, when behind a proxy.")
+@option("--public-url", metavar="URL", default="",
+        help="Address people use, when behind a proxy, like https://shop.example.")  # fmt: skip
 @option("--guests", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True,
         help="Whether people may join by name alone; auto: on loopback and with --demo.")  # fmt: skip
 @secret_option
 @option("--token-public-key", metavar="FILE", default="", help="Public key (PEM) of a shop that signs tokens itself.")
-@option("--trusted-proxy", metavar="NETWORK", multiple=True, help="Whose X-Forwarded-For counts; may be repeated.")
+@option("--trusted-proxy", metavar="NETWORK", multiple=True,
+        help="Whose X-Forwarded-For counts, like 10.0.0.0/8; may be repeated. Nobody's by default.")  # fmt: skip
 @option("--allow-origin", metavar="ORIGIN", multiple=True,
         help="Whose pages may join rooms, like https://shop.example; may be repeated. All by default.")  # fmt: skip
 @option("--limit", metavar="NAME=VALUE", multiple=True,
-        help="A limit, like user=20/100 (a second/at once) or viewers=2000; may be repeated.")  # fmt: skip
-@option("--payments", metavar="MODULE:FACTORY", default="", help="The shop's own payment provider (docs/deals.md).")
-@option("--turn-url", metavar="URL", default="", help="TURN server to tell hosts and viewers of.")
+        help="A limit, like user=20/100 (a second/at once), viewers=2000 (docs/limits.md); may be repeated.")  # fmt: skip
+@option("--payments", metavar="MODULE:FACTORY", default="",
+        help="The shop's own payment provider, like my_shop.payments:provider (docs/deals.md).")  # fmt: skip
+@option("--turn-url", metavar="URL", default="",
+        help="TURN server to tell hosts and viewers of, like turn:turn.shop.example:3478.")  # fmt: skip
 @option("--turn-secret", metavar="TEXT", default="", help="Its shared secret (static-auth-secret of coturn).")
 @option("--tls-cert", metavar="FILE", default="", help="Certificate chain (PEM) to serve HTTPS with.")
 @option("--tls-key", metavar="FILE", default="", help="Its key (PEM).")
@@ -126,7 +132,7 @@ def serve(
 @click.option("--can", "grants", multiple=True, default=["watch,chat,buy"], show_default=True, metavar="GRANTS",
               help="Of watch, chat, buy, host, moderate, admin; with commas or repeated.")  # fmt: skip
 @click.option("--stream", default="*", show_default=True, metavar="ID", help="The one stream it is for; * for all.")
-@click.option("--ttl", default="12h", show_default=True, help="How long it lasts: 90s, 30m, 12h or 7d.")
+@click.option("--ttl", default="12h", show_default=True, metavar="TIME", help="How long it lasts: 90s, 30m, 12h or 7d.")
 @click.option("--single", is_flag=True, help="One connection a room at a time: the newest closes the one before.")
 @secret_option
 @data_dir_option

@@ -27,8 +27,19 @@ _CHAT = (
 )
 
 
-@click.command("forget")
-@click.option("--days", required=True, type=click.IntRange(LEAST_DAYS), help="Only streams that ended so long ago.")
+EXAMPLES = """\b
+Examples:
+  livecommerce forget --days 90 --dry-run
+      say which streams that ended three months ago or more would go
+  livecommerce forget --days 2 --stream s8xk2…
+      this one alone
+"""
+
+
+@click.command("forget", epilog=EXAMPLES)
+@click.option(
+    "--days", required=True, type=click.IntRange(LEAST_DAYS), help="Only streams that ended so many days ago."
+)
 @click.option("--stream", default="", metavar="ID", help="Only this one; all that ended by default.")
 @click.option("--unread", is_flag=True, help="Also where no consumer has read the whole journal of orders.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")

@@ -11,8 +11,13 @@ from deals.errors import DealsError
 from deals.reconcile import Difference, reconcile, streams
 from livecommerce.books import connected, data_dir_option, redis_url_option
 
+EXAMPLE = """\b
+Example, each night:
+  livecommerce reconcile || mail -s "the books differ" owner@shop.example
+"""
 
-@click.command("reconcile")
+
+@click.command("reconcile", epilog=EXAMPLE)
 @click.option("--stream", default="", metavar="ID", help="Only this one; all streams by default.")
 @redis_url_option
 @data_dir_option

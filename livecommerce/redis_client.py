@@ -132,9 +132,9 @@ async def check(redis: Redis, url: str) -> ServerReport:
     try:
         report = await inspect(redis)
     except AuthenticationError as error:
-        raise ServerRefused(f"{shown} refuses our name or password: {error}.") from error
+        raise ServerRefused(f"{shown} refuses our name or password: {str(error).rstrip('.')}.") from error
     except (RedisError, OSError) as error:
-        raise ServerRefused(f"{shown} does not answer: {error}.") from error
+        raise ServerRefused(f"{shown} does not answer: {str(error).rstrip('.')}.") from error
     needed = _NEEDED[report.product]
     if _numbers(report.version) < needed:
         raise ServerRefused(

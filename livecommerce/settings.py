@@ -106,10 +106,7 @@ def _check_addresses(settings: Settings) -> None:
         if urlsplit(settings.public_url).path not in ("", "/"):
             raise SettingsError("--public-url must not have a path: livecommerce needs a host name of its own.")
     if settings.redis_url:
-        shape = "redis://host:6379/0, rediss://… or unix:///path"
-        parts = _check_url("--redis-url", settings.redis_url, ("redis", "rediss", "unix"), shape)
-        if parts.scheme == "unix" and not parts.path:
-            raise SettingsError(f"--redis-url must look like {shape}.")
+        check_redis_url(settings.redis_url)
     for network in settings.trusted_proxy:
         try:
             ip_network(network, strict=False)
@@ -174,6 +171,14 @@ def _check_files(settings: Settings) -> None:
             raise SettingsError(f"--token-public-key {settings.token_public_key} {error}.") from None
     if not settings.redis_url and settings.data_dir.exists() and not settings.data_dir.is_dir():
         raise SettingsError(f"--data-dir {settings.data_dir} is not a directory.")
+
+
+def check_redis_url(url: str) -> None:
+    """Raise :class:`SettingsError` where this can be no address of a Valkey or Redis."""
+    shape = "redis://host:6379/0, rediss://… or unix:///path"
+    parts = _check_url("--redis-url", url, ("redis", "rediss", "unix"), shape)
+    if parts.scheme == "unix" and not parts.path:
+        raise SettingsError(f"--redis-url must look like {shape}.")
 
 
 def _check_url(option: str, url: str, schemes: tuple[str, ...], shape: str) -> SplitResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -29,10 +28,12 @@ class Written(click.Path):
         path = Path(str(super().convert(value, param, ctx)))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            new = not path.exists()
+            path.open("ab").close()
+            if new:
+                path.unlink()
         except OSError as error:
             self.fail(f"{path} cannot be written: {error.strerror}", param, ctx)
-        if not os.access(path.parent, os.W_OK):
-            self.fail(f"{path} cannot be written: {path.parent} takes no files", param, ctx)
         return path
 
 

@@ -190,3 +190,10 @@ def test_a_start_says_which_udp_ports_have_to_be_open(
 def test_free_udp_ports_are_not_announced(capsys: pytest.CaptureFixture[str]) -> None:
     cli.announce(Settings(workers=3), "http://localhost:8080")
     assert "UDP" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["journal"], ["reconcile"], ["forget", "--days", "3"]])
+@pytest.mark.parametrize("url", ["valkey", "redis://127.0.0.1:99999", "unix://"])
+def test_books_that_can_be_nowhere_are_refused_in_words(command: list[str], url: str) -> None:
+    result = run(*command, "--redis-url", url)
+    assert (result.exit_code, "--redis-url must look like" in result.output) == (1, True), result.output

@@ -97,7 +97,7 @@ def cli() -> None:
 @option("--allow-origin", metavar="ORIGIN", multiple=True,
         help="Whose pages may join rooms, like https://shop.example; may be repeated. All by default.")  # fmt: skip
 @option("--limit", metavar="NAME=VALUE", multiple=True,
-        help="A limit, like user=20/100 (a second/at once), viewers=2000 (docs/limits.md); may be repeated.")  # fmt: skip
+        help="A limit, like user=20/100 (a second/at once), viewers=2000 (docs/limits.md); repeatable.")  # fmt: skip
 @option("--payments", metavar="MODULE:FACTORY", default="",
         help="The shop's own payment provider, like my_shop.payments:provider (docs/deals.md).")  # fmt: skip
 @option("--turn-url", metavar="URL", default="",

@@ -32,7 +32,7 @@ from load_tests.show_media import watchers
 from load_tests.show_plan import ShowPlan, in_the_room, purchases
 from load_tests.show_watched import Watched, backlog_drops
 from load_tests.stock_watch import StockWatch
-from load_tests.viewers_peers import Rate
+from load_tests.viewers_host import Rate
 
 #: limits that are not what is measured: one crowd speaks from one address, and some of it speaks a lot
 LIMITS = (

@@ -20,6 +20,11 @@ from load_tests.target import Target
 PERSISTENCE_S = 60.0
 #: counts of viewers are told once a second, and those of a dead worker count for three
 SETTLE_S = 10.0
+#: what the relay counts of packets that did not reach a viewer, or not at once
+LOSSES = (
+    "runs_dropped", "packets_dropped", "packets_lost", "retransmissions_refused", "retransmissions_missing",
+    "datagrams_overflowed", "datagrams_unsent",
+)  # fmt: skip
 #: people asked again at the same time
 AT_ONCE = 50
 
@@ -93,4 +98,4 @@ async def relay_dropped(host: Client, stream_id: str) -> Counter[str]:
         stats = await persist(lambda: host.request("GET", f"/api/v1/streams/{stream_id}/stats"), 10)
     except (ServerError, Unreachable):
         return Counter()
-    return Counter({name: stats[name] for name in ("runs_dropped", "packets_dropped")})
+    return Counter({name: stats.get(name, 0) for name in LOSSES})

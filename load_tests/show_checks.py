@@ -100,7 +100,11 @@ def _losses(evidence: Evidence) -> str:
     return (
         f"{text}; with sound {seen.missed:,} were missed on the way to the viewers (the relay dropped "
         f"{evidence.relay_dropped['runs_dropped']:,} late bursts to all, {evidence.relay_dropped['packets_dropped']:,} "
-        f"packets that the kernel did not take; the kernel {evidence.backlog_dropped:,} before any socket), "
+        f"packets that the kernel did not take; {evidence.relay_dropped['packets_lost']:,} never came from the host; "
+        f"of what viewers asked for {evidence.relay_dropped['retransmissions_missing']:,} were not there and "
+        f"{evidence.relay_dropped['retransmissions_refused']:,} over the limit; at the relay's own sockets the kernel "
+        f"dropped {evidence.relay_dropped['datagrams_overflowed']:,} and refused "
+        f"{evidence.relay_dropped['datagrams_unsent']:,}; {evidence.backlog_dropped:,} before any socket), "
         f"{seen.dropped_here:,} dropped in the viewers' own buffers"
     )
 

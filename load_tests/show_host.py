@@ -8,7 +8,7 @@ import time
 
 import aiohttp
 
-from load_tests.viewers_peers import Rate, SyntheticHost
+from load_tests.viewers_host import Rate, SyntheticHost
 from load_tests.whep_peer import PeerFailed, Shared
 
 #: a host without any feedback for this long publishes anew (the relay reports each second)

@@ -25,7 +25,8 @@ from load_tests.commands import json_option
 from load_tests.relay_floor import measure_floor
 from load_tests.run import Options
 from load_tests.session import finish
-from load_tests.viewers_peers import Crowd, Rate, SyntheticHost, split_frame
+from load_tests.viewers_host import Rate, SyntheticHost, split_frame
+from load_tests.viewers_peers import Crowd
 from load_tests.viewers_report import report
 from load_tests.viewers_server import Target, own_server
 from load_tests.whep_peer import Shared

@@ -7,7 +7,6 @@ DTLS roles are played.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import socket
 import time
@@ -97,7 +96,7 @@ class WebRtcPeer:
         self.context: Any = None
         self.receive_context: Any = None
         self.asked_s = self.connected_s = 0.0
-        self.unauthentic = self.verified = 0
+        self.unauthentic = self.verified = self.unsent = 0
         #: of the RTP packets one in so many is decrypted; of the others only the header can be read
         self.verify_every = 1
         self.on_rtp: Callable[[int], bool] = lambda size: False
@@ -133,7 +132,7 @@ class WebRtcPeer:
             self.shared.certificate,
             client=answered(sdp, "setup") != "active",
             fingerprints=((algorithm.lower(), value.strip()),),
-            send=self._send_datagram,
+            send=self.send_datagram,
             on_connected=self._keys_agreed,
             on_closed=self._lost,
         )
@@ -196,23 +195,29 @@ class WebRtcPeer:
         request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity(self._remote[1].encode())
         if address is not None:
-            self._send_datagram(bytes(request), address)
+            self.send_datagram(bytes(request), address)
 
-    def send_rtp(self, plaintext: bytes) -> None:
-        """Encrypt and send one RTP packet."""
-        if self.context is not None and (data := self.shared.send.encrypt(self.context, plaintext)) is not None:
-            self._send_datagram(data)
+    def send_rtp(self, plaintext: bytes) -> bytes:
+        """Encrypt and send one RTP packet; what was sent, so that it can be sent once more. Empty without keys."""
+        if self.context is None or (data := self.shared.send.encrypt(self.context, plaintext)) is None:
+            return b""
+        self.send_datagram(sent := bytes(data))
+        return sent
 
     def send_rtcp(self, plaintext: bytes) -> None:
         """Encrypt and send one compound RTCP packet."""
         if self.context is not None and (data := self.shared.send.encrypt_rtcp(self.context, plaintext)) is not None:
-            self._send_datagram(data)
+            self.send_datagram(data)
 
-    def _send_datagram(self, data: bytes | memoryview, address: tuple[str, int] | None = None) -> None:
+    def send_datagram(self, data: bytes | memoryview, address: tuple[str, int] | None = None) -> None:
+        """Send what is ready for the wire; what the kernel does not take (full, nobody there) is counted."""
         target = address or self._address
-        if target is not None and not self.closed:
-            with contextlib.suppress(OSError):  # full, or nobody listens there: as on any network
-                self.sock.sendto(data, target)
+        if target is None or self.closed:
+            return
+        try:
+            self.sock.sendto(data, target)
+        except OSError:
+            self.unsent += 1
 
     # in
 
@@ -265,4 +270,4 @@ class WebRtcPeer:
             reply = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_id=message.transaction_id)
             reply.attributes["XOR-MAPPED-ADDRESS"] = self._source
             reply.add_message_integrity(self.password.encode())
-            self._send_datagram(bytes(reply), self._source)
+            self.send_datagram(bytes(reply), self._source)

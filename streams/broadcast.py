@@ -279,7 +279,7 @@ class Broadcast:
             "layers": self.picture.stats(),
             "slices": self._fan_out.slices,
             "forward_delay_s": dict(self.delays.cumulative()),
-            **self.totals().as_dict(),
+            **self._media.add_to(self.totals()).as_dict(),
         }
 
     def close(self) -> None:

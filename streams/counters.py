@@ -31,8 +31,14 @@ class Counters:
     nacks_received: int = 0
     retransmissions_sent: int = 0
     retransmissions_refused: int = 0
+    #: asked for again by viewers, but never had from the host or too old
+    retransmissions_missing: int = 0
     #: old packets sent once more to see whether a path carries a larger picture
     probes_sent: int = 0
+    #: arrived, and thrown away by the kernel because the worker did not read in time
+    datagrams_overflowed: int = 0
+    #: single datagrams (feedback, packets sent again) that the kernel did not take
+    datagrams_unsent: int = 0
     #: changes of viewers from one layer of a picture to another
     layer_switches: int = 0
 

@@ -32,6 +32,9 @@ _COUNTERS = {
         "nacks_received": "Packets asked for again by viewers",
         "retransmissions_sent": "Packets sent again to viewers",
         "retransmissions_refused": "Retransmissions over a viewer's limit",
+        "retransmissions_missing": "Packets asked for again by viewers that never came from the host, or are too old",
+        "datagrams_overflowed": "Datagrams that the kernel threw away because this worker did not read in time",
+        "datagrams_unsent": "Single datagrams (feedback, retransmissions, handshakes) that the kernel did not take",
         "probes_sent": "Packets sent to viewers to see whether their path carries a larger picture",
         "layer_switches": "Changes of viewers to another layer of a simulcast picture",
     }.items()
@@ -68,7 +71,8 @@ class RelayMetrics:
     def flush(
         self, total: Counters, sessions: Mapping[str, int], *, transport: Transport, layers: Mapping[int, int]
     ) -> None:
-        """Tell Prometheus the counts so far."""
+        """Tell Prometheus the counts so far; those of the transport's socket are added to them."""
+        transport.media.add_to(total)
         for name, metric in _COUNTERS.items():
             # A sum may shrink for a moment, while a peer leaves: Prometheus must neither fail nor count it twice.
             told = getattr(self._told, name)

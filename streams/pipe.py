@@ -197,6 +197,11 @@ class PipeIn(Publisher):
         elif isinstance(message, rtcp.Bye):
             self._leave()
 
+    def _report(self, now_s: float) -> None:
+        super()._report(now_s)
+        self.counters.datagrams_unsent = self.counters.datagrams_overflowed = 0
+        self.transport.media.add_to(self.counters)
+
     def _slot(self, ssrc: int, meaning: Meaning, values: dict[int, bytes]) -> int:
         return slot_of(ssrc) if meaning.kind == "video" else 0
 

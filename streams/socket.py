@@ -7,8 +7,11 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from struct import error as StructError
+from struct import unpack_from
 from typing import Any
 
+from streams.counters import Counters
 from streams.srtp import ReceiveBuffer
 
 log = logging.getLogger(__name__)
@@ -18,8 +21,19 @@ BATCH = 64
 #: asked of the kernel, which grants up to its own limit: a keyframe to 500 viewers is 25 MB a second of bursts
 BUFFER_BYTES = 4 << 20
 
+#: what a socket holds and has thrown away (``SK_MEMINFO_DROPS`` is the last of nine words)
+SO_MEMINFO = 55
+
 #: (size, address): the datagram stands in the receive buffer
 Handler = Callable[[int, Any], None]
+
+
+def overflowed(sock: socket.socket) -> int:
+    """Datagrams that the kernel threw away because the socket's buffer was full; 0 where it does not tell."""
+    try:
+        return int(unpack_from("=9I", sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[8])
+    except (OSError, StructError):
+        return 0
 
 
 class MediaSocket:
@@ -31,6 +45,8 @@ class MediaSocket:
         self._logged_s = 0.0
         self.buffer = ReceiveBuffer()
         self.failures = 0
+        #: single datagrams (feedback, packets sent again, handshakes) that the kernel did not take
+        self.unsent = 0
         self.sock: socket.socket | None = None
         self.port = 0
 
@@ -70,8 +86,16 @@ class MediaSocket:
         try:
             self.sock.sendto(data, address)
         except OSError:
+            self.unsent += 1
             return False
         return True
+
+    def add_to(self, total: Counters) -> Counters:
+        """Add what this socket lost, either way; the same counters."""
+        total.datagrams_unsent += self.unsent
+        if self.sock is not None:
+            total.datagrams_overflowed += overflowed(self.sock)
+        return total
 
     def _readable(self) -> None:
         for _ in range(BATCH):

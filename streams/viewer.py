@@ -200,14 +200,12 @@ class Viewer(Peer):
             self._resend(flow, nack.media_ssrc, wire, now_s)
 
     def _resend(self, flow: Flow, ssrc: int, wire: int, now_s: float) -> None:
-        found = flow.find(wire)
-        if found is None:
-            return
-        segment, sequence = found
+        segment, sequence = flow.find(wire) or (flow.now, -1)
         track = segment.track
         packet = track.ring.get(sequence)
         rendering = self._rendering(segment)
         if packet is None or not packet.sent or sequence < track.codec_since or rendering is None:
+            self.counters.retransmissions_missing += 1
             return
         key = (ssrc, sequence - segment.offset)
         past = segment is not flow.now and now_s < self._strained_until_s
@@ -290,6 +288,7 @@ class Viewer(Peer):
         total.nacks_received += mine.nacks_received
         total.retransmissions_sent += mine.retransmissions_sent
         total.retransmissions_refused += mine.retransmissions_refused
+        total.retransmissions_missing += mine.retransmissions_missing
         total.layer_switches += mine.layer_switches
         total.probes_sent += mine.probes_sent
 

@@ -27,7 +27,7 @@ PATIENCE_S = 2.0
 #: what is counted where viewers are served, so that a sum over workers means something
 SUMMED = ("viewers", "viewers_connected", "packets_sent", "bytes_sent", "packets_dropped", "runs_dropped",
           "nacks_received", "retransmissions_sent", "retransmissions_refused", "layer_switches",
-          "probes_sent")  # fmt: skip
+          "probes_sent", "retransmissions_missing", "datagrams_overflowed", "datagrams_unsent")  # fmt: skip
 #: what is told of each worker by itself; packets lost and recovered are those of its pipe
 OF_EACH = ("viewers", "packets_sent", "packets_dropped", "runs_dropped", "packets_lost", "packets_recovered")
 _LAYER = ("viewers", "viewers_coming")

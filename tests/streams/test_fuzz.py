@@ -11,7 +11,8 @@ import time
 import aiohttp
 import pytest
 
-from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
+from load_tests.viewers_host import Rate, SyntheticHost
+from load_tests.viewers_peers import Crowd
 from load_tests.whep_peer import Shared
 from streams import rtcp, stun
 from streams.peer import MAX_SSRCS

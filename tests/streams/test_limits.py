@@ -5,7 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
+from load_tests.viewers_host import Rate, SyntheticHost
+from load_tests.viewers_peers import Crowd
 from load_tests.whep_peer import Shared
 from streams import transport
 from streams.allowance import Allowance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import aiohttp
@@ -10,12 +11,14 @@ import pytest
 
 from load_tests.relay_floor import measure_floor
 from load_tests.viewers_check import MediaCheck, percentile
-from load_tests.viewers_peers import Crowd, Rate, SyntheticHost, split_frame
+from load_tests.viewers_host import Rate, SyntheticHost, split_frame
+from load_tests.viewers_peers import Crowd
 from load_tests.whep_peer import PeerFailed, Shared, WebRtcPeer, candidates
 from streams import rtp
 from streams.relay import Relay
 from tests.streams.front import front
 from tests.streams.peers import until
+from tests.streams.test_loss import losing
 
 RATE = Rate(frames_per_s=25, frame_bytes=3300, packet_bytes=1100, audio=True)
 
@@ -73,7 +76,47 @@ async def test_viewers_connect_and_receive_whole_frames(relay: Relay) -> None:
         assert stats["packets_received"] <= host.packets
         assert stats["packets_sent"] >= result["packets"]
         await crowd.aclose()
+        for peer in relay._sessions.values():
+            if peer.kind == "view":
+                peer.consent_limit_s = 0.5  # nobody waits here for what takes 15 s
         await until("they have left", lambda: relay.viewers("s1") == 0)
+        await host.aclose(http, "")
+
+
+async def test_what_is_lost_from_the_host_is_sent_again_as_a_browser_would(relay: Relay) -> None:
+    """Else no viewer could have it repaired: a soak lost 32 of 1,455,088 packets for good that way."""
+    media, lost = relay._transport.media, list[int]()
+    async with front(relay) as url, aiohttp.ClientSession() as http:
+        host = SyntheticHost(Shared(), RATE)
+        await host.start(http, f"{url}whip/s1", "")
+        crowd = Crowd(2)
+        await crowd.join(http, f"{url}whep/s1", [], 100.0, (0.0, 1.0))
+        await until("a picture at each", lambda: len(crowd.result()["first_frame_ms"]) == 2)
+        crowd.restart()
+        media._handler = losing(media._handler, relay, 11, lost)
+        await until("losses", lambda: len(lost) > 20)
+        media._handler = relay._transport._datagram
+        await until("repairs", lambda: crowd.result()["lost"] == 0)
+        stats = relay.stats("s1")
+        assert host.resent >= stats["packets_recovered"] > 10
+        await crowd.aclose()
+        await host.aclose(http, "")
+
+
+async def test_what_a_full_socket_dropped_is_told_apart(relay: Relay) -> None:
+    media = relay._transport.media
+    async with front(relay) as url, aiohttp.ClientSession() as http:
+        host = SyntheticHost(Shared(), RATE)
+        await host.start(http, f"{url}whip/s1", "")
+        await until("media", lambda: relay.stats("s1").get("packets_received", 0) > 0)
+        assert media.sock is not None
+        assert relay.stats("s1")["datagrams_overflowed"] == relay.stats("s1")["datagrams_unsent"] == 0
+        media.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(50):
+            host.peer.sock.sendto(bytes([200]) + bytes(1000), ("127.0.0.1", relay.port))
+        assert relay.stats("s1")["datagrams_overflowed"] > 30
+        assert not media.send(bytes(70_000), ("127.0.0.1", 9))
+        assert relay.stats("s1")["datagrams_unsent"] == 1
         await host.aclose(http, "")
 
 

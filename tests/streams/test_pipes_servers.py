@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from load_tests.viewers_peers import Crowd, Rate, SyntheticHost
+from load_tests.viewers_host import Rate, SyntheticHost
+from load_tests.viewers_peers import Crowd
 from load_tests.whep_peer import Shared
 from tests.running import running_server
 from tests.streams.namespaces import Machine, machines

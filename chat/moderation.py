@@ -84,8 +84,9 @@ class Moderation:
 
     async def announce(self, stream_id: str, text: str, *, by: str) -> int:
         """Say something to all as the host; the event's offset. Raises :class:`TextRefused`."""
-        data = msgspec.json.encode({"text": clean_text(text)})
-        return int((await self._run(scripts.ANNOUNCE, [keys.room(stream_id), keys.log(stream_id)], [data]))[0])
+        names = [keys.room(stream_id), keys.log(stream_id), keys.journal(stream_id)]
+        args = [msgspec.json.encode({"text": clean_text(text)}), *_entry(Step("announce", by))]
+        return int((await self._run(scripts.ANNOUNCE, names, args))[0])
 
 
 def _message_keys(stream_id: str) -> list[str]:

@@ -156,6 +156,26 @@ async def test_the_journal_is_read_in_pages_newest_first(worker: RoomWorker) -> 
     assert await refused(host, "moderation.journal", after="x") == "invalid"
 
 
+async def test_every_step_of_moderation_leaves_its_line_in_the_journal(worker: RoomWorker) -> None:
+    stream_id = await worker.stream()
+    host, ann = await worker.host(stream_id), await worker.join(stream_id, "ann")
+    first, second = [(await ok(ann, "chat.send", text=text))["id"] for text in ("first", "second")]
+    await ok(host, "chat.pin", message_id=first)
+    await ok(host, "chat.pin")
+    await ok(host, "chat.delete", message_id=second)
+    await ok(host, "chat.clear_user", user_id="ann")
+    await ok(host, "chat.ban", user_id="bad")
+    await ok(host, "chat.unban", user_id="bad")
+    await ok(host, "chat.settings", slow_s=2)
+    await ok(host, "announce", text="welcome")
+    await ok(host, "moderator.grant", user_id="ann")
+    steps = (await ok(host, "moderation.journal"))["items"]
+    assert {step["by"] for step in steps} == {"host"}
+    assert [step["action"] for step in reversed(steps)] == [
+        *("pin", "pin", "delete", "clear_user", "ban", "unban", "settings", "announce", "grant")
+    ]
+
+
 async def test_a_poll_counts_one_vote_a_user_and_closes_by_itself(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ import click
 import psutil
 import uvloop
 
-from load_tests.commands import json_option
+from load_tests.options import json_option
 from load_tests.relay_floor import measure_floor
 from load_tests.run import Options
 from load_tests.session import finish
@@ -223,14 +223,37 @@ class _Counts(click.ParamType[list[int]]):
         return counts
 
 
-@click.command("viewers")
+EXAMPLES = """\b
+Examples:
+  python -m load_tests viewers --megabits 2 --seconds 8 --no-floor
+      200 viewers of a host of 2 Mbit/s, at a server of our own
+  python -m load_tests viewers --sweep 100,200,500,1000 --json sweep.json
+      what one packet to one viewer costs, by the number of viewers
+  python -m load_tests viewers --whip https://relay.example/whip/s1 --whep https://relay.example/whep/s1 --token …
+      any other WHIP and WHEP server (yours)
+"""
+
+
+@click.command("viewers", epilog=EXAMPLES)
 @click.option("--viewers", "count", default=200, show_default=True, type=click.IntRange(2, 5000), help="Viewers.")
 @click.option("--sweep", type=_Counts(), help="Instead: a run for each of so many viewers, such as 100,200,500,1000.")
-@click.option("--packets", default=200.0, show_default=True, help="Packets a second of 1100 bytes.")
-@click.option("--megabits", type=float, help="Instead: a host of so many Mbit/s at 30 frames a second, with sound.")
-@click.option("--seconds", default=15.0, show_default=True, help="Seconds to measure.")
-@click.option("--joins", default=40.0, show_default=True, help="Joins a second.")
-@click.option("--processes", default=1, show_default=True, help="Processes the viewers are spread over.")
+@click.option("--packets", default=200.0, show_default=True, type=click.FloatRange(1, 5000),
+              help="Packets a second of 1100 bytes.")  # fmt: skip
+@click.option(
+    "--megabits",
+    type=click.FloatRange(0.05, 20),
+    help="Instead: a host of so many Mbit/s at 30 frames a second, with sound.",
+)
+@click.option("--seconds", default=15.0, show_default=True, type=click.FloatRange(0.5, 86_400),
+              help="Seconds to measure.")  # fmt: skip
+@click.option("--joins", default=40.0, show_default=True, type=click.FloatRange(0.1, 1000), help="Joins a second.")
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes the viewers are spread over.",
+)
 @click.option(
     "--verify-every",
     default=1,
@@ -240,8 +263,8 @@ class _Counts(click.ParamType[list[int]]):
 )
 @click.option("--pause", is_flag=True, help="Join while the host is away: what a join costs by itself.")
 @click.option("--floor/--no-floor", default=True, help="Measure the bare loop, too, before and after.")
-@click.option("--whip", help="Another server: where to publish.")
-@click.option("--whep", help="Another server: where to watch.")
+@click.option("--whip", metavar="URL", help="Another server: where to publish.")
+@click.option("--whep", metavar="URL", help="Another server: where to watch.")
 @click.option("--token", default="", help="Another server: the bearer token for both.")
 @click.option("--pid", default=0, help="Another server: the process whose CPU and memory to look at.")
 @json_option

@@ -69,6 +69,12 @@ class Audience:
             if group is not None and (rest := group.without(viewer)):
                 self._groups[rendering] = rest
 
+    def pause(self, viewer: Viewer) -> None:
+        """Send a viewer no more of this layer: its path is to be empty when the smaller one's keyframe comes."""
+        if viewer in self._members and self.newest is not None:
+            self.leave(viewer)
+            viewer.flows["video"].pause(self.newest)
+
     @property
     def size(self) -> int:
         """How many get this track, or are about to."""

@@ -21,6 +21,9 @@ QUEUE_S, WORST_QUEUE_S = 0.3, 1.0
 ESTIMATE_SHARE = 0.7
 #: what has to stand beside it: some loss, or a queue that has begun to fill
 ESTIMATE_LOSS, ESTIMATE_QUEUE_S = 0.02, 0.1
+#: a queue that has begun to fill is bad by itself where less than this share of the picture comes in the time it takes
+#: to send it: known half a second before the queue is long
+FILLING_SHARE = 0.8
 #: what a good path has to have shown without a break
 GOOD_WINDOW_S = 2.0
 #: reports remembered: one a second
@@ -134,6 +137,8 @@ class Path:
         queue_s = self._queue_s(now)
         if queue_s > QUEUE_S:
             return Verdict.WORST if queue_s > WORST_QUEUE_S else Verdict.BAD
+        if queue_s > ESTIMATE_QUEUE_S and now.sent - before.sent >= MIN_PACKETS and (self.share or 0) < FILLING_SHARE:
+            return Verdict.BAD
         if (loss > ESTIMATE_LOSS or queue_s > ESTIMATE_QUEUE_S) and self._told_less(before, now):
             return Verdict.BAD
         return None

@@ -35,12 +35,14 @@ class Segment(NamedTuple):
 class Flow:
     """The parts of one outgoing space, the newest last."""
 
-    __slots__ = ("segments",)
+    __slots__ = ("_last", "segments")
 
     def __init__(self, track: Track, sequence: int) -> None:
         near = 0x10000 - (sequence & 0xFFFF) <= WRAP_MARGIN
         offset = 2 * WRAP_MARGIN if near else 0
         self.segments = deque((Segment(track, sequence - offset, offset, None),), maxlen=MAX_SEGMENTS)
+        #: the last packet before a pause: the numbers after it are given to whatever comes next
+        self._last: Packet | None = None
 
     @property
     def now(self) -> Segment:
@@ -51,11 +53,20 @@ class Flow:
     def newest(self) -> int:
         """The newest number the viewer may have been sent, extended."""
         now = self.now
-        return max(now.begins, now.track.sequence - now.offset)
+        return max(now.begins, (self._last or now.track).sequence - now.offset)
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent until the next change."""
+        return self._last is not None
+
+    def pause(self, last: Packet) -> None:
+        """Send nothing after this packet, until :meth:`switch`."""
+        self._last = self._last or last
 
     def switch(self, track: Track, first: Packet, last: Packet | None) -> None:
         """Go on with another track from its packet ``first``; ``last`` is the newest sent of the track until now."""
-        old = self.now
+        old, last, self._last = self.now, self._last or last, None
         begins = old.begins if last is None else max(old.begins, last.sequence - old.offset + 1)
         shift = Shift(first.sequence) if last is None else _continued(old.shift or Shift(0), first, last)
         if not (track.codec is not None and track.codec.name == "VP8" and old.track.codec == track.codec):
@@ -65,6 +76,8 @@ class Flow:
     def find(self, wire: int) -> tuple[Segment, int] | None:
         """The part a 16-bit number belongs to, and the track's own number; None for what was never this viewer's."""
         number = rtp.extend(wire, self.newest)
+        if self._last is not None and number > self.newest:
+            return None
         for segment in reversed(self.segments):
             if number >= segment.begins:
                 return segment, number + segment.offset

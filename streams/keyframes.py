@@ -49,6 +49,11 @@ class KeyframeRequests:
         self._send(now_s)
         return True
 
+    @property
+    def soon(self) -> bool:
+        """Whether a keyframe is on its way, as far as we know: asked for, not put off, and the host answers."""
+        return self._unanswered_s is not None and not self._trailing and not self.deaf
+
     def arrived(self, now_s: float) -> None:
         """A keyframe began: who asked before it needs no other."""
         self._trailing = False

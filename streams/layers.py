@@ -27,6 +27,8 @@ MAX_LAYERS = 3
 BAD_REPORTS = 2
 #: seconds after a step in which reports still tell of what was before
 SETTLE_S = 1.5
+#: the same after a step up, whose keyframe takes a moment: a queue that still fills then is stopped by one report
+TRIED_S = 1.0
 #: seconds a path has to be good before the next step up, and at most after failures: a path that has become wide is
 #: to be used within 20 s, by two steps if need be
 HOLD_S = 2.0
@@ -34,12 +36,16 @@ MAX_HOLD_S = 6.0
 #: seconds in which a probe sends (no longer than a home router's queue takes it), after which it is judged (a report
 #: from after it has come), and after a failure until that queue has emptied
 PROBE_S = 0.5
+#: of what the next layer needs a probe sends so much: in so short a time what just exceeds a path fills no queue that
+#: anybody could see (a path of 290 kbit/s "carried" 305 three times of four), and sound and headers come on top
+PROBE_SHARE = 1.25
 PROBED_S = 1.5
 PROBE_SETTLE_S = 2.5
 #: seconds a step up has to last to count as proven
 TRIAL_S = 3.0
-#: share of what arrived that a layer may need when a viewer steps down to it
-HEADROOM = 0.9
+#: share of what arrived that a layer may need when a viewer steps down to it: the rest empties the queue that is full
+#: (with 0.9 a layer that just fitted kept 0.7 s of queue full until it lost packets, for 1.6 s without a frame)
+HEADROOM = 0.7
 
 
 class Layer(NamedTuple):
@@ -66,6 +72,11 @@ def choose(order: Sequence[Layer], limit: int | None) -> Layer | None:
         return None
     within = [layer for rank, layer in flowing if limit is None or rank <= limit]
     return within[-1] if within else flowing[0][1]
+
+
+def surplus(now: Layer, upper: Layer) -> int:
+    """The bits a second that a probe adds to the layer that is sent, to see whether there is room for the next."""
+    return max(0, round(PROBE_SHARE * upper.bits_per_s) - now.bits_per_s)
 
 
 def fitting(order: Sequence[Layer], bits_per_s: int | None) -> int:
@@ -158,7 +169,7 @@ class LayerChoice:
         if what is Step.PROBE:
             return False
         self._good_since_s = None
-        self._settled_s = now_s + (PROBE_SETTLE_S if what is Step.WAIT else SETTLE_S)
+        self._settled_s = now_s + {Step.WAIT: PROBE_SETTLE_S, Step.UP: TRIED_S}.get(what, SETTLE_S)
         if what in (Step.FALL_BACK, Step.WAIT):
             self.hold_s = min(MAX_HOLD_S, 2 * self.hold_s)
         elif what is Step.DOWN:
@@ -171,8 +182,9 @@ class LayerChoice:
     def _sign(self, verdict: Verdict, now_s: float) -> Sign | None:
         if verdict in (Verdict.BAD, Verdict.WORST):
             self._good_since_s = None
-            # In a probe one is enough: nothing is lost by waiting.
-            self._bad += BAD_REPORTS if verdict is Verdict.WORST or self.phase is Phase.PROBE else 1
+            # In a probe and on trial one is enough: nothing is lost by waiting, but the picture by going on.
+            tried = self.phase in (Phase.PROBE, Phase.TRIAL)
+            self._bad += BAD_REPORTS if verdict is Verdict.WORST or tried else 1
             return Sign.WORSE if self._bad >= BAD_REPORTS else None
         self._bad = 0
         lasts_s = {Phase.TRIAL: TRIAL_S, Phase.PROBE: PROBED_S}.get(self.phase)

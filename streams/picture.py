@@ -15,7 +15,7 @@ from typing import Any
 from streams.audience import Audience
 from streams.fanout import FanOut
 from streams.lane import RETURN_S, Lane
-from streams.layers import MAX_LAYERS, PROBE_S, Layer, LayerChoice, Phase, choose, fitting, ranked
+from streams.layers import MAX_LAYERS, PROBE_S, Layer, LayerChoice, Phase, choose, fitting, ranked, surplus
 from streams.packet import Packet
 from streams.publisher import Publisher
 from streams.srtp import SendBuffer
@@ -152,6 +152,8 @@ class Picture:
     def wants_keyframe(self, viewer: Viewer | None, ssrc: int, now_s: float) -> None:
         """Ask the host for a keyframe of what this viewer gets, unless it was asked just now: then one follows."""
         slot = (viewer.layer if viewer is not None else 0) or 0
+        if viewer is not None and viewer.wanted_layer is not None:
+            slot = viewer.wanted_layer  # what it gets until then is over
         if viewer is not None and viewer.kind == "pipe":
             slot = slot_of(ssrc)
         if slot < len(self.lanes):
@@ -171,10 +173,17 @@ class Picture:
         fits = fitting(order, round(order[rank].bits_per_s * share) if share is not None else None)
         if viewer.choice.judge(viewer.path.verdict(), now_s, rank=rank, top=len(order) - 1, fits=fits):
             self._retarget(viewer, order, now_s)
+            if viewer.wanted_layer is not None and (viewer.choice.limit or 0) < rank:
+                self._pause(viewer, self.lanes[viewer.layer], self.lanes[viewer.wanted_layer])
         if viewer.choice.phase is not Phase.PROBE:
             self._probes.pop(viewer, None)
         elif viewer not in self._probes and rank + 1 < len(order):
-            self._probes[viewer] = now_s + PROBE_S, order[rank + 1].bits_per_s - order[rank].bits_per_s
+            self._probes[viewer] = now_s + PROBE_S, surplus(order[rank], order[rank + 1])
+
+    def _pause(self, viewer: Viewer, here: Lane, there: Lane) -> None:
+        """The path's queue is full of the larger picture: more of it would cost the keyframe of the smaller one."""
+        if there.requests.soon:
+            here.audience.pause(viewer)
 
     def _order(self) -> list[Layer]:
         return ranked([lane.layer for lane in self.lanes if lane.size is not None])
@@ -190,7 +199,8 @@ class Picture:
         best = choose(order, viewer.choice.limit if viewer.choice is not None else None)
         if best is None or viewer.layer is None:
             return
-        wanted = best.slot if best.slot != viewer.layer else None
+        flow = viewer.flows.get("video")
+        wanted = best.slot if best.slot != viewer.layer or (flow is not None and flow.paused) else None
         if wanted == viewer.wanted_layer:
             return
         if viewer.wanted_layer is not None:

@@ -25,8 +25,9 @@ from streams.track import Track
 RETRANSMISSION_BURST = 256
 RETRANSMISSIONS_PER_S = 400
 #: the same while its path carries too little, and for so many seconds after: resends would keep the queue full that
-#: the smaller picture has to pass (seen: 9,800 packets lost in 13 s). What was of the larger picture is not resent
-STRAINED_BURST, STRAINED_PER_S, STRAINED_S = 32, 40, 3.0
+#: the smaller picture has to pass (seen: 9,800 packets lost in 13 s; 40 a second are as much as a path of 330 kbit/s
+#: carries). What was of the larger picture is not resent
+STRAINED_BURST, STRAINED_PER_S, STRAINED_S = 8, 10, 3.0
 #: the same packet is not sent again sooner
 REPEAT_S = 0.03
 #: so few packets on the way tell no delay: the end of a frame may be lost where the next comes a second later
@@ -228,7 +229,7 @@ class Viewer(Peer):
         rendering = self._rendering(flow.now) if flow is not None else None
         if flow is None or rendering is None:
             return
-        track, sequence = flow.now.track, flow.now.track.sequence
+        track, sequence = flow.now.track, flow.newest + flow.now.offset
         oldest = max(track.codec_since, flow.now.begins + flow.now.offset, sequence - PROBE_PACKETS)
         while size > 0 and sequence >= oldest:
             packet, sequence = track.ring.get(sequence), sequence - 1

@@ -74,6 +74,15 @@ def test_a_delay_that_grows_is_a_queue_that_fills() -> None:
     assert told.tell(delay_s=None) is not Verdict.BAD
 
 
+def test_a_queue_that_has_begun_to_fill_while_less_comes_than_is_sent_is_bad_already() -> None:
+    """Half a second before it is long: a path of a third of the picture's bits."""
+    told = Told()
+    told.tell()
+    assert told.tell(delay_s=0.05 + 0.6 * QUEUE_S) is not Verdict.BAD
+    assert told.tell(delay_s=0.05 + 0.6 * QUEUE_S, queued=40) is Verdict.BAD
+    assert told.tell(delay_s=0.06, queued=40) is not Verdict.BAD
+
+
 def test_the_shortest_delay_is_forgotten_for_a_path_that_has_become_another() -> None:
     told = Told()
     for _ in range(70):

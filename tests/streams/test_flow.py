@@ -48,6 +48,28 @@ def seen(flow: Flow, packet: Packet) -> tuple[int, int, int, int]:
     return sequence, timestamp, found.picture, found.base
 
 
+def test_what_a_pause_left_out_is_nobody_s_and_the_next_layer_follows_on() -> None:
+    """A number that was never sent is not resent: the next layer's keyframe gets it, and an index is one text."""
+    low, high = Source(70_000, 0, 500, 10), Source(90_000, 0, 20_000, 200, slot=1)
+    flow = Flow(low.track, 70_000)
+    last = low.frame(9_000)
+    number, _, picture, base = seen(flow, last)
+    flow.pause(last)
+    later = low.frame(12_000)
+    flow.pause(later)
+    assert flow.paused
+    assert flow.newest & 0xFFFF == number
+    assert flow.find(number) is not None
+    assert flow.find(number + 1) is None
+    key = high.frame(15_000)
+    flow.switch(high.track, key, later)
+    assert not flow.paused
+    assert seen(flow, key) == (number + 1, 15_000, picture + 1, base + 1)
+    found = flow.find(number + 1)
+    assert found is not None
+    assert found[0].track is high.track
+
+
 def test_a_change_of_layer_follows_on_in_number_time_and_pictures() -> None:
     low, high = Source(70_000, 0, 500, 10), Source(90_000, 0, 20_000, 200, slot=1)
     flow = Flow(low.track, 70_000)

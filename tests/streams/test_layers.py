@@ -23,6 +23,7 @@ from streams.layers import (
     fitting,
     ranked,
     step,
+    surplus,
 )
 
 LOW, MIDDLE, HIGH = (
@@ -63,8 +64,31 @@ def test_the_highest_that_flows_within_the_limit(order: list[Layer], limit: int 
 
 
 def test_what_arrives_has_room_for() -> None:
-    assert [fitting(ORDER, bits) for bits in (None, 0, 200_000, 600_000, 3_000_000)] == [2, 0, 0, 1, 2]
-    assert fitting([LOW, silent(MIDDLE), HIGH], 600_000) == 0
+    assert [fitting(ORDER, bits) for bits in (None, 0, 200_000, 800_000, 3_000_000)] == [2, 0, 0, 1, 2]
+    assert fitting([LOW, silent(MIDDLE), HIGH], 800_000) == 0
+
+
+def test_a_layer_that_just_fits_would_keep_the_queue_full() -> None:
+    """315 kbit/s of the picture came by a path with 0.7 s of queue: 263 would never empty it."""
+    order = [Layer(0, 100, 113_000, True), Layer(1, 400, 263_000, True), Layer(2, 1600, 537_000, True)]
+    assert fitting(order, 315_000) == 0
+
+
+def test_a_probe_sends_more_than_the_next_layer_needs() -> None:
+    """What exceeds a path by a twentieth fills no queue in half a second."""
+    need = MIDDLE.bits_per_s - LOW.bits_per_s
+    assert surplus(LOW, MIDDLE) > 1.2 * need
+    assert surplus(HIGH, LOW) == 0
+
+
+def test_one_bad_report_ends_a_step_up_on_trial() -> None:
+    viewer = Watching()
+    viewer.tells(Verdict.BAD, 5)
+    viewer.fits = 1
+    assert viewer.tells(Verdict.GOOD, 20) is not None
+    assert viewer.choice.phase is Phase.TRIAL
+    assert viewer.tells(Verdict.BAD, 5) <= 2.0  # type: ignore[operator]
+    assert viewer.choice.phase is Phase.LIMITED
 
 
 TABLE = {

@@ -31,7 +31,7 @@ async def web(relay: Relay) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
 
 def hasten(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Let the rules' clocks run faster."""
-    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "PROBED_S", "PROBE_SETTLE_S", "TRIAL_S"):
+    for name in ("SETTLE_S", "HOLD_S", "MAX_HOLD_S", "PROBED_S", "PROBE_SETTLE_S", "TRIAL_S", "TRIED_S"):
         monkeypatch.setattr(layers, name, getattr(layers, name) / factor)
     for name in ("GOOD_WINDOW_S", "MIN_INTERVAL_S"):
         monkeypatch.setattr(bandwidth, name, getattr(bandwidth, name) / factor)
@@ -85,6 +85,39 @@ async def test_a_viewer_on_a_poor_path_steps_down_and_up_again_and_the_others_ar
     relay._broadcasts["s1"].picture.count_viewers(counts)
     assert counts == {0: 0, 1: 0, 2: 2}
     assert sorted(row["layer_switches"] > 0 for row in rows["viewers_in_detail"]) == [False, True]
+    for each in (poor, good, host):
+        await each.aclose()
+
+
+async def test_a_poor_path_gets_nothing_more_of_the_large_picture_while_it_waits_for_the_small_one(
+    relay: Relay, web: tuple[aiohttp.ClientSession, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is full: more would cost the keyframe. Nobody else is paused, and no number is missing afterwards."""
+    hasten(monkeypatch, 10)
+    http, url = web
+    shared = Shared()
+    host, poor, good = LayeredHost(shared), *(CheckingViewer(shared, report_s=0.1) for _ in range(2))
+    await host.start(http, f"{url}whip/s1")
+    await until("all layers", lambda: all(row["active"] for row in relay.stats("s1").get("layers", [{}])[:3]) or None)
+    for viewer in (poor, good):
+        await viewer.start(http, f"{url}whep/s1")
+    await until("the best at both", lambda: poor.slot == good.slot == HIGH)
+    answers, told = host._feedback, list[int]()
+    host.peer.on_rtcp = told.append  # the host is slow to make a keyframe
+    poor.loss = 0.4
+    viewers = relay._broadcasts["s1"].viewers
+    await until("a pause", lambda: any(viewer.flows["video"].paused for viewer in viewers))
+    [paused] = [viewer for viewer in viewers if viewer.flows["video"].paused]
+    poor.loss, newest = 0.0, paused.flows["video"].newest
+    sent, seen = paused.packets_sent - paused.counters.retransmissions_sent, len(good.packets)
+    await until("what the other sees", lambda: len(good.packets) > seen + 50)
+    assert paused.flows["video"].newest == newest
+    assert paused.packets_sent - paused.counters.retransmissions_sent == sent
+    host.peer.on_rtcp = answers
+    await until("a smaller picture", lambda: poor.slot in (LOW, MIDDLE))
+    assert paused.flows["video"].now.begins == newest + 1
+    assert good.check() == [HIGH]
+    poor.check(whole=False, gap_s=10)
     for each in (poor, good, host):
         await each.aclose()
 

@@ -52,7 +52,7 @@ class Claiming:
         self._desk = desk
         self._tickets = tickets
         self._admit = admit
-        self._lanes = ClaimLanes(desk.submit, desk.remember)
+        self._lanes = ClaimLanes(desk.submit)
 
     async def claim(self, wish: Wish) -> Order:
         """The accepted or replayed order; raises the refusal."""

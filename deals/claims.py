@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from redis.exceptions import RedisError, ResponseError
 
 from deals import keys, metrics
 from deals.errors import DealNotFound, OutcomeUnknown
 from deals.lane import Claim, Outcome
 from deals.models import Buyer, Money, Order, OrderState
 from deals.pricing import Price
-from deals.scripts import CLAIM_SENTENCES, REFUSALS, Scripts, unavailable
+from deals.scripts import CLAIM_SENTENCES, REFUSALS, Command, Scripts
 from deals.sold_out import SoldOutBoard
 from deals.store import Frozen, Store, order_head, read_frozen, read_order, whom_to_tell
 from deals.tariffs import Tariffs, price_members
@@ -30,10 +29,12 @@ MOST_REPRICED = 30
 _pack = msgspec.msgpack.Encoder().encode
 #: what claim.lua answers for a claim that was accepted
 _ACCEPTED = 1
+#: user, stream, deal
+_Name = tuple[str, str, str]
 
 
 class ClaimDesk:
-    """Sends batches of claims; writes down beforehand where a buyer may have orders."""
+    """Sends batches of claims; ahead of each, what says where its buyers may have orders."""
 
     def __init__(
         self,
@@ -50,9 +51,8 @@ class ClaimDesk:
         self._now_ms = now_ms
         self._new_id = new_id
         self.tariffs = Tariffs(scripts)
-        self._remembered: dict[tuple[str, str, str], None] = {}
-        self._seen: dict[str, None] = {}
-        self._one_slot = True
+        self._remembered: dict[_Name, None] = {}
+        self._seen: dict[tuple[str, str], None] = {}
 
     def prepare(
         self, stream_id: str, deal_id: str, buyer: Buyer, units: int, key: str, origin: str, code: str = ""
@@ -64,43 +64,42 @@ class ClaimDesk:
             *(order_head(f"{stream_id}.{deal_id}.{ref}", buyer, units), whom_to_tell(buyer.id, origin), code),
         )
 
-    async def remember(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
-        """Write each buyer's index entry that this worker has not written yet; raises DealNotFound."""
-        new = [one for c in claims if (one := (c.buyer.id, stream_id, deal_id)) not in self._remembered]
-        if not new:
-            return
-        member, now = f"{stream_id}.{deal_id}", self._now_ms()
-        if member not in self._seen:
+    async def note(self, stream_id: str, deal_id: str, buyer: Buyer) -> None:
+        """Write down that a buyer may have an order in a deal; raises DealNotFound."""
+        names = await self._new(stream_id, deal_id, [buyer.id])
+        if names:
+            await self._store.ask(*self._entries(names))
+            self._written(names)
+
+    async def _new(self, stream_id: str, deal_id: str, users: Sequence[str]) -> list[_Name]:
+        """Those of them whose entry this worker has not written yet; raises DealNotFound."""
+        names = [one for user in users if (one := (user, stream_id, deal_id)) not in self._remembered]
+        if names and (stream_id, deal_id) not in self._seen:
             # Only for a deal that exists: else anyone could fill the store with names of deals.
             [exists] = await self._store.ask(("EXISTS", keys.deal(stream_id, deal_id)))
             if not exists:
                 raise DealNotFound("There is no such deal here.")
-            self._seen[member] = None
+            self._seen[stream_id, deal_id] = None
             _trim(self._seen, MOST_SEEN)
-        await self._write([keys.buyer(user) for user in {user for user, _, _ in new}], now, member)
-        self._remembered.update(dict.fromkeys(new))
+        return names
+
+    def _entries(self, names: Sequence[_Name]) -> list[Command]:
+        # Each index has a slot of its own in a cluster: a command each, and no script.
+        now = self._now_ms()
+        return [("ZADD", keys.buyer(user), "NX", now, f"{stream}.{deal}") for user, stream, deal in names]
+
+    def _written(self, names: Sequence[_Name]) -> None:
+        self._remembered.update(dict.fromkeys(names))
         _trim(self._remembered, MOST_REMEMBERED)
 
-    async def note(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
-        """The same outside a lane: raises :class:`DealsError` only."""
-        try:
-            await self.remember(stream_id, deal_id, claims)
-        except (RedisError, OSError) as error:
-            raise unavailable() from error
-
-    async def _write(self, indexes: Sequence[str], now: int, member: str) -> None:
-        if self._one_slot:
-            try:
-                await self._scripts.raw("remember", indexes, (now, member))
-                return
-            except ResponseError as error:
-                if not str(error).startswith("CROSSSLOT"):
-                    raise
-                self._one_slot = False  # a cluster: each index has a slot of its own
-        await self._store.ask(*(("ZADD", index, "NX", now, member) for index in indexes))
-
     async def submit(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> Sequence[Outcome]:
-        """Send one batch; an outcome each, in order. Raises redis-py's errors, and DealNotFound for the whole batch."""
+        """Send one batch; an outcome each, in order. Raises redis-py's errors, and DealsError for the whole batch.
+
+        The first claims of its buyers on this deal take the entries in their indexes along: as a call of its own before
+        each batch these cost a second fsync at the one moment when everybody comes, the opening.
+        """
+        new = await self._new(stream_id, deal_id, [claim.buyer.id for claim in claims])
+        before = self._entries(new) if new else ()
         packed: list[str | int] = []
         for claim in claims:
             user = claim.buyer.id
@@ -117,7 +116,10 @@ class ClaimDesk:
             asked_s = asyncio.get_running_loop().time()
             known = _pack(tariff.records(codes)) if codes else b""
             args = (MOST_ORDERS_OF_BUYER, pack, tariff.stamp, _pack_prices(claims, prices), known)
-            answer = await self._scripts.raw("claim", where, args)
+            answer = await self._scripts.raw("claim", where, args, before)
+            if new:
+                self._written(new)
+                new, before = [], ()
             if answer:
                 break
             tariff = await self.tariffs.read(stream_id, deal_id, codes)

@@ -68,8 +68,6 @@ Outcome = Order | DealsError
 Told = Callable[[Outcome], None]
 #: sends one batch; returns an outcome each, in order; raises redis-py's errors, or a refusal of the whole batch
 Submit = Callable[[str, str, Sequence[Claim]], Awaitable[Sequence[Outcome]]]
-#: writes down where each claim's buyer may have orders, before the batch is sent
-Remember = Callable[[str, str, Sequence[Claim]], Awaitable[None]]
 
 
 class _Waiting(Struct):
@@ -98,9 +96,8 @@ class _Lane:
 class ClaimLanes:
     """All deals' lanes of one worker. A lane exists while claims wait in it."""
 
-    def __init__(self, submit: Submit, remember: Remember) -> None:
+    def __init__(self, submit: Submit) -> None:
         self._submit = submit
-        self._remember = remember
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -221,10 +218,6 @@ class ClaimLanes:
     async def _ask(self, lane: _Lane, claims: Sequence[Claim]) -> Sequence[Outcome]:
         loop = asyncio.get_running_loop()
         pause_s, until_s = 0.02, 0.0
-        try:
-            await self._remember(lane.stream_id, lane.deal_id, claims)
-        except (RedisError, OSError) as error:
-            raise Unavailable("The store cannot be reached; nothing was claimed.", retry_after_ms=1000) from error
         while True:
             try:
                 with metrics.BATCH_SECONDS.time():

@@ -70,5 +70,35 @@ async def _forget_buyers(store: Store, stream_id: str, deal_id: str) -> None:
             return
 
 
+async def forget_visits(store: Store, before_ms: int) -> None:
+    """Take deals that are gone out of all indexes of buyers: of who only asked no ledger tells.
+
+    Entries from ``before_ms`` on are left alone. Safe to repeat, and beside claims: no deal comes back.
+    """
+    gone: dict[bytes, bool] = {}
+    cursor = b"0"
+    while True:
+        [(cursor, indexes)] = await store.ask(("SCAN", cursor, "MATCH", keys.buyer("*"), "COUNT", _AT_ONCE))
+        if indexes:
+            await _forget_of(store, indexes, before_ms, gone)
+        if int(cursor) == 0:
+            return
+
+
+async def _forget_of(store: Store, indexes: Sequence[bytes], before_ms: int, gone: dict[bytes, bool]) -> None:
+    entries = await store.ask(*(("ZRANGEBYSCORE", index, "-inf", f"({before_ms}") for index in indexes))
+    unknown = list({member for members in entries for member in members} - gone.keys())
+    if unknown:
+        exist = await store.ask(*(("EXISTS", keys.deal(*member.decode().split("."))) for member in unknown))
+        gone.update({member: not found for member, found in zip(unknown, exist, strict=True)})
+    removals = [
+        ("ZREM", index, *some)
+        for index, members in zip(indexes, entries, strict=True)
+        if (some := [member for member in members if gone[member]])
+    ]
+    if removals:
+        await store.ask(*removals)
+
+
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value

@@ -70,11 +70,21 @@ CLAIM_SENTENCES: Mapping[type[DealsError], str] = {
 }
 
 
+#: a plain command of Valkey
+Command = tuple[str | bytes | int, ...]
+
+
 class RunScript(Protocol):
     """Runs a script's text atomically, with the emit prelude put before it."""
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        """Return what the script returned; raises redis-py's errors."""
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
+        """Return what the script returned; raises redis-py's errors.
+
+        ``before`` goes ahead over the same connection, in the same write: the script never runs where these did not
+        arrive. If Valkey refuses one of them, that is a ``ConnectionError``: what the script did is unknown.
+        """
 
 
 def _table(name: str, steps: Mapping[Any, Mapping[Any, Any]]) -> str:
@@ -99,7 +109,7 @@ def _text(name: str) -> str:
 #: scripts that touch no deal, the first two with prices.lua before them
 _PRODUCT = ("put_product", "remove_product")
 _OTHERS = (
-    *("pin_product", "order_products", "forget_stream", "remember"),
+    *("pin_product", "order_products", "forget_stream"),
     *("put_code", "delete_code", "put_item", "delete_item", "put_shipping"),
 )
 #: what the scripts of a deal share, in this order
@@ -140,9 +150,11 @@ class Scripts:
     def __init__(self, run: RunScript) -> None:
         self._run = run
 
-    async def raw(self, verb: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> list[Any]:
+    async def raw(
+        self, verb: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> list[Any]:
         """Run a verb; returns what follows the leading 0; raises refusals and, untranslated, redis-py's errors."""
-        answer = await self._run(SOURCES[verb], keys, args)
+        answer = await self._run(SOURCES[verb], keys, args, before)
         if answer[0] != 0:
             raise refusal(answer)
         return list(answer[1:])

@@ -24,7 +24,7 @@ class WaitingList:
         """Wait for a unit; who waits already keeps the place."""
         # The order that an offer would be is named now, and the buyer's index written: the offer is made by a script.
         claim = self._desk.prepare(stream_id, deal_id, buyer, 1, "waitlist", "")
-        await self._desk.note(stream_id, deal_id, [claim])
+        await self._desk.note(stream_id, deal_id, buyer)
         # An offer costs what it costs now, whatever the rules are when it is made.
         price = await self._desk.tariffs.price(stream_id, deal_id, 1)
         args = (buyer.id, claim.ref, claim.head, MOST_WAITING, price)

@@ -72,6 +72,8 @@ async def _forget(days: int, stream: str, unread: bool, dry_run: bool, redis_url
                 await _forget_one(store, stream_id)
             forgotten += 1
             click.echo(f"{stream_id} {'would be' if dry_run else 'is'} forgotten")
+        if not dry_run:
+            await retention.forget_visits(store, before_ms)
     click.echo(f"{forgotten} streams {'would be ' if dry_run else ''}forgotten")
 
 

@@ -35,12 +35,24 @@ class ScriptRunner:
         self._timeout_s = timeout_s
         self._compiled: dict[str, tuple[str, str]] = {}
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        """Run ``source`` (a domain's script, without the prelude) atomically with these KEYS and ARGV."""
+    async def __call__(
+        self,
+        source: str,
+        keys: Sequence[str],
+        args: Sequence[str | bytes | int],
+        before: Sequence[tuple[str | bytes | int, ...]] = (),
+    ) -> Any:
+        """Run ``source`` (a domain's script, without the prelude) atomically with these KEYS and ARGV.
+
+        ``before`` are plain commands that go ahead over the same connection, in the same write and to the same fsync:
+        the script never runs where they did not arrive. If one is refused, that is a ``ConnectionError``.
+        """
         text, sha = self._compiled.get(source) or self._compile(source)
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
+                    if before:
+                        return await self._after(before, ("EVALSHA", sha, len(keys), *keys, *args))
                     return await self._redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
                 except NoScriptError:
                     # Valkey forgot it (restart, SCRIPT FLUSH): it certainly did not run, so sending the text is safe.
@@ -69,6 +81,20 @@ class ScriptRunner:
                 told(RedisConnectionError("the connection to Valkey was lost"))
 
         return redis.begin(heard, "EVALSHA", sha, len(keys), *keys, *args)
+
+    async def _after(
+        self, before: Sequence[tuple[str | bytes | int, ...]], script: tuple[str | bytes | int, ...]
+    ) -> Any:
+        pipe = self._redis.pipeline(transaction=False)
+        for command in (*before, script):
+            pipe.execute_command(*command)
+        *firsts, answer = await pipe.execute(raise_on_error=False)
+        for refused in firsts:
+            if isinstance(refused, Exception):
+                raise RedisConnectionError("what goes before a script was refused") from refused
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _compile(self, source: str) -> tuple[str, str]:
         text = f"{PRELUDE}\n{source}"

@@ -8,7 +8,6 @@ answer (``appendfsync always``).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -18,19 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from deals.models import Buyer, DealSpec, Money
+from deals.scripts import Command
 from deals.service import DealService
 from livecommerce import redis_client
 from livecommerce.data_dir import DataDirectory
 from livecommerce.embedded import EmbeddedValkey
 from livecommerce.ids import new_id
 from livecommerce.payments import NoPayments
-from livecommerce.scripting import PRELUDE, ScriptRunner
+from livecommerce.scripting import ScriptRunner
 from load_tests.usage import cpu_s
 
 #: callers that wait for an answer at the same time
 AT_ONCE = 512
 #: calls of the bare loop under way: Valkey never waits for the loop
 IN_FLIGHT = 8
+#: what a runner of scripts is called with
+_Call = tuple[str, Sequence[str], Sequence[str | bytes | int], Sequence[Command]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ class _Recorder:
     """Runs scripts, and remembers the calls."""
 
     run: ScriptRunner
-    calls: list[tuple[str, Sequence[str], Sequence[str | bytes | int]]] = field(default_factory=list)
+    calls: list[_Call] = field(default_factory=list)
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        self.calls.append((source, keys, args))
-        return await self.run(source, keys, args)
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
+        self.calls.append((source, keys, args, before))
+        return await self.run(source, keys, args, before)
 
 
 @asynccontextmanager
@@ -110,18 +114,16 @@ async def _through_the_lane(recorder: _Recorder, redis: Any, claims: int, units:
     return took
 
 
-async def _bare(redis: Any, pid: int, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> tuple[float, float]:
-    for source in {source for source, _, _ in calls}:
-        await redis.script_load(f"{PRELUDE}\n{source}")
-    shas = {source: hashlib.sha1(f"{PRELUDE}\n{source}".encode()).hexdigest() for source, _, _ in calls}
-    left = iter([("EVALSHA", shas[source], len(keys), *keys, *args) for source, keys, args in calls])
+async def _bare(redis: Any, pid: int, calls: Sequence[_Call]) -> tuple[float, float]:
+    run = ScriptRunner(redis)
+    left = iter(calls)
     # Creation and opening come first, one after the other.
     for _ in range(2):
-        await redis.execute_command(*next(left))
+        await run(*next(left))
 
     async def send() -> None:
         for call in left:
-            await redis.execute_command(*call)
+            await run(*call)
 
     began_s, used_s = time.monotonic(), cpu_s(pid)
     await asyncio.gather(*(send() for _ in range(IN_FLIGHT)))

@@ -52,8 +52,6 @@ async def claims(stage: Stage, _: int) -> None:
         await stage.claimed(bundle, stage.buyers(MAX_BATCH))
     async with stage.timed("1 claim", "claim"):
         await stage.claimed(plain, stage.buyers(1))
-    async with stage.timed(f"{MAX_BATCH} buyers", "remember"):
-        await stage.claimed(plain, stage.buyers(MAX_BATCH))
     async with stage.timed(f"{MOST_CODES - 1} codes", "tariff"):
         await stage.desk.tariffs.read(stage.stream, plain.id, [f"CODE-{n}" for n in range(MOST_CODES - 1)])
 

@@ -25,7 +25,7 @@ from deals.claims import ClaimDesk
 from deals.lane import MAX_BATCH
 from deals.models import Buyer, Deal, DealSpec, Money
 from deals.payments import SimulatedPayments
-from deals.scripts import SOURCES, Scripts
+from deals.scripts import SOURCES, Command, Scripts
 from deals.service import DealService
 from deals.sold_out import SoldOutBoard
 from deals.store import Store
@@ -49,13 +49,15 @@ class _Runner:
         self.later_ms = 0
         self.verbs: dict[str, str] = {}
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
         verb = _VERBS[source]
         if self.later_ms:
             source = f"local real = now_ms\nnow_ms = function() return real() + {self.later_ms} end\n{source}"
         sha = hashlib.sha1(f"{PRELUDE}\n{source}".encode(), usedforsecurity=False).hexdigest()
         self.verbs[sha] = verb
-        return await self._run(source, keys, args)
+        return await self._run(source, keys, args, before)
 
 
 _VERBS = {source: verb for verb, source in SOURCES.items()}
@@ -90,7 +92,6 @@ class Stage:
     async def claimed(self, deal: Deal, buyers: Sequence[Buyer], *, units: int = 1, code: str = "") -> list[Any]:
         """One batch, through the desk: an order or a refusal each."""
         claims = [self.desk.prepare(self.stream, deal.id, buyer, units, "k", "", code) for buyer in buyers]
-        await self.desk.remember(self.stream, deal.id, claims)
         return list(await self.desk.submit(self.stream, deal.id, claims))
 
     async def in_batches(self, deal: Deal, count: int) -> list[Any]:

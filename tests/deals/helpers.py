@@ -16,7 +16,7 @@ from deals import keys
 from deals.errors import OutcomeUnknown, WebhookRefused
 from deals.models import Buyer, Deal, DealSpec, Money, Order, OrderState
 from deals.payments import Declined, PaymentStatus
-from deals.scripts import RunScript
+from deals.scripts import Command, RunScript
 from deals.service import DealService
 from deals.webhooks import Webhook
 from livecommerce.ids import new_id
@@ -91,10 +91,12 @@ class ScriptClock:
         self.key = f"test:clock:{new_id()}"
         self.now_ms = now_ms()
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
         await self._redis.set(self.key, self.now_ms)
         clock = f"now_ms = function() return tonumber(redis.call('GET', '{self.key}')) end\n"
-        return await self._run(clock + source, keys, args)
+        return await self._run(clock + source, keys, args, before)
 
 
 class Till:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from deals.errors import DealsError
 from deals.models import Buyer
 from deals.payments import SimulatedPayments
-from deals.scripts import SOURCES
+from deals.scripts import SOURCES, Command
 from deals.service import DealService
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
@@ -29,9 +29,11 @@ class BrokenRunner:
         self._run = run
         self._change = true, false
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
         true, false = self._change
-        return await self._run(source.replace(true, false) if true else source, keys, args)
+        return await self._run(source.replace(true, false) if true else source, keys, args, before)
 
 
 class Sale:

@@ -44,9 +44,6 @@ class Desk:
             raise self.errors.pop(0)
         return [_order(claim) for claim in claims]
 
-    async def remember(self, stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
-        return None
-
 
 async def _all(lanes: ClaimLanes, numbers: range) -> list[Order | BaseException]:
     return await asyncio.gather(*(lanes.claim("s", "d", _claim(n)) for n in numbers), return_exceptions=True)
@@ -54,7 +51,7 @@ async def _all(lanes: ClaimLanes, numbers: range) -> list[Order | BaseException]
 
 async def test_claims_of_one_turn_are_one_batch() -> None:
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     orders = await _all(lanes, range(10))
     assert desk.batches == [[f"r{n}" for n in range(10)]]
     assert [isinstance(o, Order) and o.id for o in orders] == [f"s.d.r{n}" for n in range(10)]
@@ -62,7 +59,7 @@ async def test_claims_of_one_turn_are_one_batch() -> None:
 
 async def test_batches_and_calls_are_bounded_and_nobody_is_forgotten() -> None:
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     desk.gate = asyncio.Event()
     many = asyncio.create_task(_all(lanes, range(1000)))
     await until(lambda: len(desk.batches) >= lane.MAX_CALLS)
@@ -76,7 +73,7 @@ async def test_batches_and_calls_are_bounded_and_nobody_is_forgotten() -> None:
 async def test_a_lost_answer_is_asked_for_again_with_the_same_order_ids() -> None:
     desk = Desk()
     desk.errors = [RedisConnectionError("gone"), RedisTimeoutError("late")]
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     orders = await _all(lanes, range(2))
     assert desk.batches == [["r0", "r1"]] * 3
     assert all(isinstance(o, Order) for o in orders)
@@ -86,7 +83,7 @@ async def test_an_answer_that_never_comes_is_unknown_not_failed(monkeypatch: pyt
     monkeypatch.setattr(lane, "REASK_S", 0.1)
     desk = Desk()
     desk.errors = [RedisConnectionError("gone")] * 50
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     assert [type(o) for o in await _all(lanes, range(2))] == [OutcomeUnknown] * 2
     assert 1 < len(desk.batches) < 10
 
@@ -94,7 +91,7 @@ async def test_an_answer_that_never_comes_is_unknown_not_failed(monkeypatch: pyt
 async def test_a_store_that_refuses_is_unavailable_and_not_asked_again() -> None:
     desk = Desk()
     desk.errors = [ResponseError("READONLY")]
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     assert [type(o) for o in await _all(lanes, range(2))] == [Unavailable] * 2
     assert len(desk.batches) == 1
 
@@ -102,7 +99,7 @@ async def test_a_store_that_refuses_is_unavailable_and_not_asked_again() -> None
 async def test_a_full_queue_refuses_with_a_time_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "MAX_WAITING", 3)
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     outcomes = await _all(lanes, range(5))
     assert [isinstance(o, RateLimited) for o in outcomes] == [False] * 3 + [True] * 2
     assert isinstance(outcomes[3], RateLimited)
@@ -110,18 +107,16 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back(monkeypatch: pytest
 
 
 async def test_one_buyers_refusal_is_nobody_elses() -> None:
-    desk = Desk()
-
     async def submit(stream_id: str, deal_id: str, claims: Sequence[Claim]) -> Sequence[Outcome]:
         return [SoldOut("gone") if claim.ref == "r1" else _order(claim) for claim in claims]
 
-    lanes = ClaimLanes(submit, desk.remember)
+    lanes = ClaimLanes(submit)
     assert [isinstance(o, SoldOut) for o in await _all(lanes, range(3))] == [False, True, False]
 
 
 async def test_a_caller_who_left_before_sending_is_not_charged() -> None:
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     tasks = [asyncio.create_task(lanes.claim("s", "d", _claim(n))) for n in range(2)]
     await asyncio.sleep(0)
     tasks[0].cancel()
@@ -134,7 +129,7 @@ async def test_going_away_tells_the_sent_unknown_and_the_unsent_unavailable(monk
     monkeypatch.setattr(lane, "MAX_CALLS", 1)
     desk = Desk()
     desk.gate = asyncio.Event()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     many = asyncio.create_task(_all(lanes, range(lane.MAX_BATCH + 1)))
     await until(lambda: desk.batches)
     await lanes.aclose()
@@ -153,7 +148,7 @@ async def test_who_does_not_wait_hears_the_outcome_once_and_breaks_nobody_elses(
         told.append(outcome)
         raise RuntimeError("a connection went wrong")
 
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     lanes.begin("s", "d", _claim(0), broken)
     lanes.begin("s", "d", _claim(1), told.append)
     assert (told, desk.batches) == ([], []), "nothing before the loop's next turn"
@@ -184,7 +179,7 @@ async def test_a_hot_deals_calls_keep_their_distance_until_one_is_full(monkeypat
     monkeypatch.setattr(lane, "PACE_S", 3600.0)
     monkeypatch.setattr(lane, "CLOSE_S", 0.01)
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     await _all(lanes, range(2))
     many = asyncio.create_task(_all(lanes, range(2, lane.MAX_BATCH + 1)))
     for _ in range(20):
@@ -199,14 +194,14 @@ async def test_a_hot_deals_calls_keep_their_distance_until_one_is_full(monkeypat
 async def test_a_hot_deals_last_claims_are_sent_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "PACE_S", 0.02)
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     assert all(isinstance(o, Order) for o in [*await _all(lanes, range(2)), *await _all(lanes, range(3))])
 
 
 async def test_who_claims_one_at_a_time_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "PACE_S", 3600.0)
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     for number in range(3):
         assert isinstance(await lanes.claim("s", "d", _claim(number)), Order)
     assert len(desk.batches) == 3
@@ -214,7 +209,7 @@ async def test_who_claims_one_at_a_time_waits_for_nothing(monkeypatch: pytest.Mo
 
 async def test_claims_with_a_code_take_more_of_a_batch() -> None:
     desk = Desk()
-    lanes = ClaimLanes(desk.submit, desk.remember)
+    lanes = ClaimLanes(desk.submit)
     coded = [msgspec.structs.replace(_claim(n), code="SALE") for n in range(lane.MAX_BATCH)]
     await asyncio.gather(*(lanes.claim("s", "d", claim) for claim in coded))
     assert [len(b) for b in desk.batches] == [lane.MAX_BATCH // lane.CODE_PLACES] * lane.CODE_PLACES

@@ -12,7 +12,7 @@ from deals import sold_out
 from deals.errors import Closed, KeyReused, SoldOut
 from deals.models import Deal
 from deals.payments import SimulatedPayments
-from deals.scripts import SOURCES
+from deals.scripts import SOURCES, Command
 from deals.service import DealService
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
@@ -26,9 +26,11 @@ class CountingRunner:
         self._run = run
         self.claims = 0
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
         self.claims += source == SOURCES["claim"]
-        return await self._run(source, keys, args)
+        return await self._run(source, keys, args, before)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deals.payments import SimulatedPayments
-from deals.scripts import SOURCES
+from deals.scripts import SOURCES, Command
 from deals.service import DealService
 from livecommerce import redis_client
 from livecommerce.ids import new_id
@@ -29,13 +29,15 @@ class MortalRunner:
         self._moment = moment
         self._deal_id = deal_id
 
-    async def __call__(self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def __call__(
+        self, source: str, keys: Sequence[str], args: Sequence[str | bytes | int], before: Sequence[Command] = ()
+    ) -> Any:
         if source != SOURCES["tick"]:
-            return await self._run(source, keys, args)
+            return await self._run(source, keys, args, before)
         if args[0] != self._deal_id:
             return [0, 0, -1]
         if self._moment == "after":
-            await self._run(source, keys, args)
+            await self._run(source, keys, args, before)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 
 from deals import keys as deal_keys
+from deals.errors import SoldOut
 from deals.journal import JournalReader
 from deals.models import Buyer, DealSpec, Money, ProductSpec
 from deals.store import Store
@@ -49,6 +50,8 @@ class Show:
         if paid:
             await deals.pay(order.id, buyer_id="ann", payment_token="pm_ok")
         self.member = f"{self.stream_id}.{deal.id}"
+        with pytest.raises(SoldOut):
+            await deals.claim(self.stream_id, deal.id, buyer=Buyer("bob", "Bob"), units=9, key="k")
         await self.worker.context.streams.end(self.stream_id)
         await deals.stream_ended(self.stream_id)
         await deals._ticker.tick(self.stream_id, deal.id)
@@ -86,6 +89,10 @@ async def test_a_show_that_was_read_and_ended_long_ago_leaves_nothing(show: Show
     assert "is forgotten" in await show.forget()
     assert await show.kept() == set()
     assert await show.redis.zscore(deal_keys.buyer("ann"), show.member) is None
+    assert await show.redis.zscore(deal_keys.buyer("bob"), show.member) is not None  # who asked just now
+    await show.redis.zadd(deal_keys.buyer("bob"), {show.member: LONG_AGO_MS})
+    await show.forget()
+    assert await show.redis.zscore(deal_keys.buyer("bob"), show.member) is None
     assert await show.redis.zscore(stream_keys.INDEX, show.stream_id) is None
     assert await show.forget() == "0 streams forgotten"
 

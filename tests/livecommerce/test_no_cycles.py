@@ -61,10 +61,7 @@ async def test_a_refused_claim_is_gone_when_it_was_raised() -> None:
         kept.append(weakref.ref(refusal))
         return [refusal]
 
-    async def remember(stream_id: str, deal_id: str, claims: Sequence[Claim]) -> None:
-        return None
-
-    lanes = ClaimLanes(submit, remember)
+    lanes = ClaimLanes(submit)
     with pytest.raises(SoldOut):
         await lanes.claim("s", "d", Claim(Buyer("ann", "Ann"), 1, "k", "r", "s.d.r", "", ""))
     await lanes.aclose()

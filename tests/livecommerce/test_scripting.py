@@ -6,7 +6,9 @@ import asyncio
 from typing import Any
 
 import orjson
+import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from livecommerce import keys
@@ -34,6 +36,24 @@ async def test_a_script_valkey_forgot_is_sent_again(redis: Redis, run_script: Sc
     await run_script(SPEAK, names, ["{}"])
     await redis.script_flush()
     assert await run_script(SPEAK, names, ["{}"]) == 2
+
+
+async def test_what_goes_before_a_script_is_there_when_it_runs_and_a_refusal_leaves_it_unknown(
+    redis: Redis, run_script: ScriptRunner, stream_id: str
+) -> None:
+    first, second = f"test:{stream_id}:1", f"test:{stream_id}:2"
+    look = "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}"
+    for value in (b"1", b"2"):
+        before = [("SET", first, value), ("SET", second, value)]
+        assert await run_script(look, [first, second], [], before) == [value, value]
+        await redis.script_flush()  # then the text is sent, and what went before it is not sent again
+    for refused in (("INCR", first), ("LPUSH", second, "x")):
+        await redis.set(first, "none")
+        with pytest.raises(RedisConnectionError):
+            await run_script(look, [first, second], [], [refused])
+    with pytest.raises(ResponseError, match="no"):
+        await run_script("return redis.error_reply('no')", [first], [], [("SET", first, "3")])
+    assert await redis.get(first) == b"3"
 
 
 async def test_a_script_is_begun_without_waiting_and_sent_again_where_valkey_forgot_it(

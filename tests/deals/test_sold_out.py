@@ -188,6 +188,62 @@ async def test_more_keys_than_are_kept_means_no_short_cut(
         assert runner.claims == asked + 1
 
 
+async def test_all_deals_together_keep_so_many_keys_and_what_is_over_makes_room(
+    here: DealService, service: DealService, runner: CountingRunner, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sold_out, "MOST_KEYS", 3)
+    first = await _sold_out_deal(here, stream_id)
+    second = await open_deal(here, stream_id, stock=2, duration_s=2)
+    for number in (1, 2):
+        await claim(here, second, number)
+    third = await open_deal(here, stream_id, stock=3)
+    for number in (1, 2, 3):
+        await claim(here, third, number)
+    await _knows(here, second)
+
+    async def asked_for(deal: Deal) -> int:
+        before = runner.claims
+        for number in (8, 9):
+            with pytest.raises(SoldOut):
+                await claim(here, deal, number)
+        return runner.claims - before
+
+    assert [await asked_for(deal) for deal in (first, second, third)] == [0, 0, 2]
+    # A release and another sell-out: the keys are read again, and count once.
+    here.released(stream_id, first.id)
+    assert await asked_for(first) > 0
+    await _knows(here, first)
+    assert await asked_for(first) == 0
+    for deal in (first, second):
+        await service.close(stream_id, deal.id)
+        here.released(stream_id, deal.id)
+        with pytest.raises(Closed):
+            await claim(here, deal, 9)
+    await asked_for(third)
+    await _knows(here, third)
+    assert await asked_for(third) == 0
+    assert list(here._board._deals) == [(stream_id, third.id)]
+
+
+async def test_nobody_has_to_ask_for_a_deal_that_is_over_to_be_let_go(
+    here: DealService, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is over for long, and one of which nobody asks any more; and the clock of it all stops with the last."""
+    board = here._board
+    deal = await _sold_out_deal(here, stream_id, duration_s=1)
+    board._sweep()
+    assert list(board._deals) == [(stream_id, deal.id)]
+    monkeypatch.setattr(board, "_now_ms", lambda: deal.closes_at_ms)
+    monkeypatch.setattr(sold_out, "IDLE_S", 0.03)
+    board._sweep()
+    assert not board._deals
+    assert board._sweeping is None
+    monkeypatch.setattr(board, "_now_ms", now_ms)
+    other = await open_deal(here, stream_id, stock=1)
+    await claim(here, other, 1)
+    await until(lambda: not board._deals and board._sweeping is None)
+
+
 async def test_a_cancelled_deal_is_closed_even_while_its_holds_are_not_back_yet(
     here: DealService, stream_id: str
 ) -> None:

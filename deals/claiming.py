@@ -24,6 +24,8 @@ MOST_UNITS = 1000
 _KEY = re.compile(r"[ -~]{1,128}\Z")
 #: takes (user, address or "", whether with a discount code): None, or in how many ms to come back
 Admit = Callable[[str, str, bool], int | None]
+#: the same of giving an order back: takes (user, address or "")
+AdmitCancel = Callable[[str, str], int | None]
 
 
 class Wish(Struct, frozen=True, kw_only=True):

@@ -161,7 +161,7 @@ class PaymentDeclined(DealsError):
 
 
 class RateLimited(DealsError):
-    """The deal's queue of claims on this worker is full."""
+    """The deal's queue of claims on this worker is full, or its caller claims or cancels too often."""
 
     code = "rate_limited"
 

@@ -12,9 +12,9 @@ from deals import keys
 from deals.buyer_orders import orders_of
 from deals.cashier import Cashier
 from deals.checks import check_deal, check_limit, check_user, clean
-from deals.claiming import Admit, Claiming, Wish
+from deals.claiming import Admit, AdmitCancel, Claiming, Wish
 from deals.claims import ClaimDesk
-from deals.errors import Invalid, OrderNotFound
+from deals.errors import Invalid, OrderNotFound, RateLimited
 from deals.lane import Told
 from deals.models import Buyer, Deal, DealSpec, JournalEntry, Order, OrderState, Place, Summary
 from deals.payments import PaymentProvider
@@ -61,6 +61,7 @@ class DealService(Showcase):
         now_ms: Callable[[], int],
         new_id: Callable[[str], str],
         admit: Admit | None = None,
+        admit_cancel: AdmitCancel | None = None,
         ticket_key: bytes = b"",
     ) -> None:
         self._now_ms = now_ms
@@ -73,6 +74,7 @@ class DealService(Showcase):
         desk = ClaimDesk(self._store, self._scripts, self._board, now_ms=now_ms, new_id=new_id)
         #: without a key of all workers, tickets are good on this one alone
         self.tickets = TicketDesk(self._store, ticket_key or secrets.token_bytes(32), now_ms)
+        self._admit_cancel = admit_cancel
         self._waiting = WaitingList(self._store, self._scripts, desk)
         self._claiming = Claiming(self._board, desk, self.tickets, admit)
 
@@ -219,11 +221,13 @@ class DealService(Showcase):
         if order is not None and order.state is not OrderState.PAID:
             await self._soon(order)
 
-    async def cancel_order(self, order_id: str, *, buyer_id: str) -> Order:
-        """Give a held order's units back."""
+    async def cancel_order(self, order_id: str, *, buyer_id: str, address: str = "") -> Order:
+        """Give a held order's units back; raises RateLimited for who claims and cancels in a loop."""
         parts = keys.split_order_id(order_id)
         if parts is None:
             raise OrderNotFound("There is no such order.")
+        if self._admit_cancel is not None and (wait_ms := self._admit_cancel(buyer_id, address)) is not None:
+            raise RateLimited("You are cancelling too often.", retry_after_ms=wait_ms)
         [text] = await self._scripts("cancel_order", keys.of_deal(parts[0], parts[1]), (parts[2], buyer_id))
         self.released(parts[0], parts[1])
         return read_order(text)

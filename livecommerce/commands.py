@@ -113,7 +113,10 @@ async def _order_pay(visit: Visit, command: c.OrderPay) -> Any:
 
 async def _order_cancel(visit: Visit, command: c.OrderCancel) -> Any:
     _check_stream_of(visit, command.order_id)
-    return {"order": await visit.context.deals.cancel_order(command.order_id, buyer_id=visit.identity.user_id)}
+    order = await visit.context.deals.cancel_order(
+        command.order_id, buyer_id=visit.identity.user_id, address=visit.address
+    )
+    return {"order": order}
 
 
 def _check_stream_of(visit: Visit, order_id: str) -> None:

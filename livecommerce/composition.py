@@ -48,13 +48,15 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     workers = WorkerDirectory(redis, worker_id=worker_id, address=address)
     tokens = TokenAuthority(settings.secret, public_keys=_public_keys(settings))
     payments, of_payments = payments_of(settings, redis, tokens, address)
+    buyers = ClaimPace(settings.limit)
     deals = DealService(
         redis,
         run_script,
         payments,
         now_ms=clock.now_ms,
         new_id=new_id,
-        admit=ClaimPace(settings.limit),
+        admit=buyers,
+        admit_cancel=buyers.cancel,
         ticket_key=tokens.derive("claim-tickets"),
     )
     pace, staff_pace = _paces(settings.limit.chat)

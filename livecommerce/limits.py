@@ -37,6 +37,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     codes: Rate = Rate(0.5, 10)
     #: the same of all users of one address, who may be guests made for guessing; never on loopback
     codesaddress: Rate = Rate(2, 100)
+    #: orders that one user gives back, over all connections: each is kept for good, whatever becomes of it
+    cancels: Rate = Rate(0.1, 10)
+    #: the same of all users of one address; never on loopback
+    canceladdress: Rate = Rate(1, 100)
     #: payment webhooks of one address that are not the provider's; beyond it none of that address is read
     forgeries: Rate = Rate(1, 20)
     #: WebSocket commands of one connection
@@ -149,17 +153,22 @@ class RateLimiter:
 
 
 class ClaimPace:
-    """How often one user may claim on this worker (and with a code), over all connections, and all of one address."""
+    """How often one user, and all of one address, may claim (also with a code) and cancel orders, on this worker.
+
+    The address "" has no limit.
+    """
 
     def __init__(self, limits: Limits, now_s: Callable[[], float] = time.monotonic) -> None:
         self._users = RateLimiter(limits.claims)
         self._addresses = RateLimiter(limits.claimaddress)
         self._codes = RateLimiter(limits.codes)
         self._codes_of_address = RateLimiter(limits.codesaddress)
+        self._cancels = RateLimiter(limits.cancels)
+        self._cancels_of_address = RateLimiter(limits.canceladdress)
         self._now_s = now_s
 
     def __call__(self, user_id: str, address: str, coded: bool = False) -> int | None:
-        """Take one claim; ``None``, or in how many ms to come back. The address "" has no limit."""
+        """Take one claim; ``None``, or in how many ms to come back."""
         now_s = self._now_s()
         wait_ms = self._users.take(user_id, now_s)
         if wait_ms is None and coded:
@@ -167,6 +176,12 @@ class ClaimPace:
             if wait_ms is None and address:
                 wait_ms = self._codes_of_address.take(address, now_s)
         return self._addresses.take(address, now_s) if wait_ms is None and address else wait_ms
+
+    def cancel(self, user_id: str, address: str) -> int | None:
+        """Take one cancellation of an order; ``None``, or in how many ms to come back."""
+        now_s = self._now_s()
+        wait_ms = self._cancels.take(user_id, now_s)
+        return self._cancels_of_address.take(address, now_s) if wait_ms is None and address else wait_ms
 
 
 class TrustedProxies:

@@ -220,13 +220,15 @@ async def edge_worker(
     port = unused_port()
     run_script, clock, relay = ScriptRunner(redis), ValkeyClock(redis), FakeRelay(worker_id)
     await clock.measure()
+    buyers = ClaimPace(limits)
     deals = DealService(
         redis,
         run_script,
         payments or SimulatedPayments(redis, development=True),
         now_ms=clock.now_ms,
         new_id=new_id,
-        admit=ClaimPace(limits),
+        admit=buyers,
+        admit_cancel=buyers.cancel,
         ticket_key=b"the same on every worker",
     )
     hub, presence = Hub(redis, run_script), cast(Any, FakePresence())

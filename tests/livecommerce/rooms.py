@@ -23,6 +23,7 @@ from livecommerce.context import Context
 from livecommerce.http.app import build_app
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
+from livecommerce.limits import ClaimPace
 from livecommerce.poll_clock import PollClock
 from livecommerce.presence import Presence
 from livecommerce.scripting import ScriptRunner
@@ -207,8 +208,15 @@ async def room_worker(
     redis = redis_client.make(valkey_url, command_s=command_s)
     run_script, clock = ScriptRunner(redis, timeout_s=command_s), ValkeyClock(redis)
     hub = Hub(redis, run_script, linger_s=linger_s, follows_replication=follows_replication)
+    buyers = ClaimPace(settings.get("limit", GENEROUS))
     deals = DealService(
-        redis, run_script, SimulatedPayments(redis, development=True), now_ms=clock.now_ms, new_id=new_id
+        redis,
+        run_script,
+        SimulatedPayments(redis, development=True),
+        now_ms=clock.now_ms,
+        new_id=new_id,
+        admit=buyers,
+        admit_cancel=buyers.cancel,
     )
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
     context = Context(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from deals.models import Deal, DealSpec, Money
+from deals.models import Buyer, Deal, DealSpec, Money
 from livecommerce.limits import ClaimPace, Limits, Rate
 from tests.livecommerce.edge import GENEROUS, Answer, EdgeWorker, edge_worker
 from tests.livecommerce.rooms import room_worker
@@ -59,6 +59,58 @@ async def test_claims_of_a_user_and_of_an_address_are_limited(redis: Redis) -> N
         ]
         assert crowd == [201, 201, 201, 429]
         assert (await _claim(worker, deal, worker.token("zoe", "buy"), "k", address="203.0.113.6")).status == 201
+
+
+def test_cancelling_has_a_pace_of_its_own_for_a_user_and_an_address() -> None:
+    clock = [0.0]
+    pace = ClaimPace(Limits(cancels=Rate(0.5, 2), canceladdress=Rate(2, 3)), now_s=lambda: clock[0])
+    assert [pace.cancel("ann", "") for _ in range(3)] == [None, None, 2000]
+    assert [pace.cancel(f"user-{n}", "a") for n in range(4)] == [None, None, None, 500]
+    assert (pace.cancel("bob", "b"), pace("ann", "a")) == (None, None)
+    clock[0] = 2.0
+    assert (pace.cancel("ann", ""), pace.cancel("user-9", "a")) == (None, None)
+
+
+async def test_who_claims_and_cancels_in_a_loop_is_told_to_wait_over_http_and_websocket(valkey_url: str) -> None:
+    """Both ways in share one allowance, of the user and of the address; a refused order keeps its hold."""
+    limits = msgspec.structs.replace(GENEROUS, cancels=Rate(0.01, 2), canceladdress=Rate(0.01, 4))
+    async with room_worker(valkey_url, limit=limits, trusted_proxy=("127.0.0.0/8",)) as worker:
+        stream_id = await worker.stream()
+        deal = await _deal(worker, stream_id, stock=100)
+        crowd = {"X-Forwarded-For": "203.0.113.5"}
+        http = {"ann": crowd, "bob": crowd, "cas": crowd, "dan": {}}
+
+        async def order_of(user: str, key: str) -> str:
+            buyer = Buyer(user, user)
+            return (await worker.context.deals.claim(stream_id, deal.id, buyer=buyer, units=1, key=key)).id
+
+        async def by_http(user: str, key: str) -> tuple[int, Any]:
+            path = f"{worker.url}/api/v1/orders/{await order_of(user, key)}/cancel"
+            headers = http[user] | {"Authorization": f"Bearer {worker.token(user)}"}
+            async with worker.client.post(path, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        async def by_socket(user: str, key: str) -> dict[str, Any]:
+            socket = await worker.connect(stream_id, headers=http[user])
+            await socket.do("join", token=worker.token(user))
+            return await socket.do("order.cancel", order_id=await order_of(user, key))
+
+        assert (await by_http("ann", "k1"))[0] == 200
+        assert "ok" in await by_socket("ann", "k2")
+        status, problem = await by_http("ann", "k3")
+        assert (status, problem["code"]) == (429, "rate_limited")
+        assert 0 < problem["retry_after_ms"] <= 100_000
+        refusal = (await by_socket("ann", "k4"))["err"]
+        assert (refusal["code"], refusal["temporary"]) == ("rate_limited", True)
+        assert 0 < refusal["retry_after_ms"] <= 100_000
+        # Of the address two are left; it has made four, whoever they were.
+        assert "ok" in await by_socket("bob", "k1")
+        assert (await by_http("cas", "k1"))[0] == 200
+        assert (await by_http("bob", "k2"))[0] == 429
+        assert (await by_socket("cas", "k2"))["err"]["code"] == "rate_limited"
+        assert (await by_http("dan", "k1"))[0] == 200
+        counts = await worker.context.deals.deal(stream_id, deal.id)
+        assert (counts.left, counts.held) == (96, 4)
 
 
 async def test_a_ticket_is_fetched_and_shown_over_http(redis: Redis) -> None:

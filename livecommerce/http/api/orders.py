@@ -10,7 +10,7 @@ from aiohttp import web
 from deals.models import JournalEntry, Order
 from livecommerce.auth import Grant, Identity
 from livecommerce.context import CONTEXT
-from livecommerce.http.access import authenticate, controlled_stream, require
+from livecommerce.http.access import authenticate, controlled_stream, limited_address, require
 from livecommerce.http.answers import json_answer, page_answer
 from livecommerce.http.api.journal_csv import CSV, export
 from livecommerce.http.bodies import page_of, path_id, read_json
@@ -59,7 +59,8 @@ async def cancel(request: web.Request) -> web.Response:
     """``POST /api/v1/orders/{order_id}/cancel``."""
     identity = authenticate(request)
     order_id = await _own_order(request, identity)
-    return json_answer(await request.app[CONTEXT].deals.cancel_order(order_id, buyer_id=identity.user_id))
+    deals = request.app[CONTEXT].deals
+    return json_answer(await deals.cancel_order(order_id, buyer_id=identity.user_id, address=limited_address(request)))
 
 
 async def refund(request: web.Request) -> web.Response:

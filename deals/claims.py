@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from deals import keys, metrics
 from deals.errors import DealNotFound, OutcomeUnknown
@@ -116,7 +118,12 @@ class ClaimDesk:
             asked_s = asyncio.get_running_loop().time()
             known = _pack(tariff.records(codes)) if codes else b""
             args = (MOST_ORDERS_OF_BUYER, pack, tariff.stamp, _pack_prices(claims, prices), known)
-            answer = await self._scripts.raw("claim", where, args, before)
+            try:
+                answer = await self._scripts.raw("claim", where, args, before)
+            except (RedisConnectionError, RedisTimeoutError, OSError):
+                # A server that is not durable may come back without its newest writes, entries among them.
+                self._remembered.clear()
+                raise
             if new:
                 self._written(new)
                 new, before = [], ()

@@ -83,7 +83,7 @@ class RunScript(Protocol):
         """Return what the script returned; raises redis-py's errors.
 
         ``before`` goes ahead over the same connection, in the same write: the script never runs where these did not
-        arrive. If Valkey refuses one of them, that is a ``ConnectionError``: what the script did is unknown.
+        arrive. If Valkey refuses one of them, and not the script, that is a ``ConnectionError``: unknown to the caller.
         """
 
 

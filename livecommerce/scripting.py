@@ -45,7 +45,8 @@ class ScriptRunner:
         """Run ``source`` (a domain's script, without the prelude) atomically with these KEYS and ARGV.
 
         ``before`` are plain commands that go ahead over the same connection, in the same write and to the same fsync:
-        the script never runs where they did not arrive. If one is refused, that is a ``ConnectionError``.
+        the script never runs where they did not arrive. If one is refused, and the script is not, that is a
+        ``ConnectionError``.
         """
         text, sha = self._compiled.get(source) or self._compile(source)
         try:
@@ -89,11 +90,11 @@ class ScriptRunner:
         for command in (*before, script):
             pipe.execute_command(*command)
         *firsts, answer = await pipe.execute(raise_on_error=False)
-        for refused in firsts:
-            if isinstance(refused, Exception):
-                raise RedisConnectionError("what goes before a script was refused") from refused
-        if isinstance(answer, Exception):
-            raise answer
+        refused = next((first for first in firsts if isinstance(first, Exception)), None)
+        if isinstance(answer, Exception) and not (refused and isinstance(answer, NoScriptError)):
+            raise answer  # a server that refuses all of it (READONLY, OOM) is not asked again
+        if refused is not None:
+            raise RedisConnectionError("what goes before a script was refused") from refused
         return answer
 
     def _compile(self, source: str) -> tuple[str, str]:

@@ -69,6 +69,15 @@ async def check_books(service: DealService, deal: Deal) -> Deal:
     return now
 
 
+async def check_indexes(redis: Redis, deal: Deal) -> None:
+    """Whoever has an order in the deal finds it in the list of their own."""
+    fields: Any = await redis.hkeys(keys.ledger(deal.stream_id, deal.id))
+    buyers = [field[2:].decode() for field in fields if field.startswith(b"b:")]
+    for buyer in buyers:
+        listed = await redis.zscore(keys.buyer(buyer), f"{deal.stream_id}.{deal.id}")
+        assert listed is not None, f"{buyer} has an order that no list of theirs leads to"
+
+
 async def until(condition: Callable[[], Any], *, within_s: float = 5.0) -> Any:
     """Poll a condition (awaited when it can be) until it is truthy."""
     deadline = time.monotonic() + within_s

@@ -20,7 +20,7 @@ from deals.payments import SimulatedPayments
 from deals.service import DealService
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
-from tests.deals.helpers import check_books, now_ms, open_deal, until
+from tests.deals.helpers import check_books, check_indexes, now_ms, open_deal, until
 
 
 class MortalValkey:
@@ -95,6 +95,7 @@ async def test_every_yes_survives_a_killed_valkey(tmp_path: Path, stream_id: str
         stop.set()
         await asyncio.gather(*buyers)
 
+        await check_indexes(client, deal)
         for (user, key), order_id in yes.items():
             again = await service.claim(stream_id, deal.id, buyer=Buyer(user, "n"), units=1, key=key)
             assert (again.id, again.state) == (order_id, OrderState.HELD)

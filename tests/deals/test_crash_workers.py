@@ -25,7 +25,7 @@ from deals.reconcile import reconcile
 from deals.service import DealService
 from livecommerce.ids import new_id
 from livecommerce.scripting import ScriptRunner
-from tests.deals.helpers import check_books, now_ms, open_deal, until
+from tests.deals.helpers import check_books, check_indexes, now_ms, open_deal, until
 from tests.deals.test_crash import MortalValkey
 
 ROUNDS, SOAK_ROUNDS = 3, 1000
@@ -152,6 +152,7 @@ async def _judge(
     yes: dict[tuple[str, str], str],
 ) -> None:
     await check_books(service, deal)
+    await check_indexes(client, deal)
     orders, differences = await reconcile(service._store, deal.stream_id)
     assert differences == []
     assert orders >= len(yes) >= 50

@@ -226,7 +226,9 @@ class ClaimLanes:
                 until_s = until_s or loop.time() + REASK_S
                 if loop.time() + pause_s > until_s:
                     raise _unknown() from error
-            except RedisError as error:
+            except (RedisError, Unavailable) as error:
+                if until_s:
+                    raise _unknown() from error  # this attempt did nothing, but an earlier one may have
                 raise Unavailable("The store refused the claim.", retry_after_ms=1000) from error
             if self._stopping:
                 raise _unknown()

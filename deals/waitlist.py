@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deals import keys
-from deals.claims import ClaimDesk
+from deals.claims import MOST_ORDERS_OF_BUYER, ClaimDesk
 from deals.models import Buyer, Place
 from deals.scripts import Scripts
 from deals.store import Store
@@ -27,7 +27,7 @@ class WaitingList:
         await self._desk.note(stream_id, deal_id, buyer)
         # An offer costs what it costs now, whatever the rules are when it is made.
         price = await self._desk.tariffs.price(stream_id, deal_id, 1)
-        args = (buyer.id, claim.ref, claim.head, MOST_WAITING, price)
+        args = (buyer.id, claim.ref, claim.head, MOST_WAITING, price, MOST_ORDERS_OF_BUYER)
         [position] = await self._scripts("waitlist_join", keys.of_deal(stream_id, deal_id), args)
         return Place(deal_id, position)
 

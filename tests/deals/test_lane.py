@@ -96,6 +96,15 @@ async def test_a_store_that_refuses_is_unavailable_and_not_asked_again() -> None
     assert len(desk.batches) == 1
 
 
+@pytest.mark.parametrize("refusal", [ResponseError("READONLY"), Unavailable("The store cannot be reached.")])
+async def test_a_store_that_refuses_after_an_answer_was_lost_says_nothing_of_what_was_lost(refusal: Exception) -> None:
+    desk = Desk()
+    desk.errors = [RedisConnectionError("gone"), refusal]
+    lanes = ClaimLanes(desk.submit)
+    assert [type(o) for o in await _all(lanes, range(2))] == [OutcomeUnknown] * 2
+    assert len(desk.batches) == 2
+
+
 async def test_a_full_queue_refuses_with_a_time_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "MAX_WAITING", 3)
     desk = Desk()

@@ -104,6 +104,12 @@ async def _repeat_an_entry(redis: Redis, deal: Deal) -> None:
     await redis.xadd(key, entries[0][1])
 
 
+async def _lead_a_key_astray(redis: Redis, deal: Deal) -> None:
+    """To a younger order of the same buyer, so that each key for itself is as good as ever."""
+    where = keys.claims(deal.stream_id, deal.id)
+    await redis.hset(where, "user-1\nk", await redis.hget(where, "user-1\nagain") or b"")
+
+
 HARMS: dict[str, tuple[Harm, str]] = {
     "a unit that vanished": (lambda r, d: r.hincrby(_deal(d), "left", -1), "units left"),
     "a unit held twice": (lambda r, d: r.hincrby(_deal(d), "held", 1), "units held"),
@@ -119,6 +125,11 @@ HARMS: dict[str, tuple[Harm, str]] = {
         lambda r, d: r.hset(keys.claims(d.stream_id, d.id), "user-1\nk", "nothing 1"),
         "key 'user-1\\nk'",
     ),
+    "a key that was lost": (
+        lambda r, d: r.hdel(keys.claims(d.stream_id, d.id), "user-1\nk"),
+        "orders with a key",
+    ),
+    "a key that finds another's order": (_lead_a_key_astray, "orders with a key"),
     "an order placed twice": (_repeat_an_entry, "order "),
     "money nobody paid": (lambda r, d: r.hincrby(_deal(d), "revenue", 5), "revenue"),
 }

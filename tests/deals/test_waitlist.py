@@ -192,3 +192,24 @@ async def test_the_limit_holds_in_the_line_as_well(timed: DealService, clock: Sc
     outcomes = await asyncio.gather(*(join(timed, deal, 5) for _ in range(5)), return_exceptions=True)
     assert not [o for o in outcomes if isinstance(o, DealsError)]
     assert set(outcomes) == {2}
+
+
+async def test_who_waits_and_cancels_in_turns_gets_no_more_orders_than_who_claims(
+    timed: DealService, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each offer is an order that is kept for good: two who hand a unit to and fro could make any number of them."""
+    monkeypatch.setattr("deals.waitlist.MOST_ORDERS_OF_BUYER", 2)
+    deal = await open_deal(timed, stream_id, stock=1)
+    await join_refused_after(timed, deal, turns=3)
+    assert len(await offers(timed, deal)) == 3
+
+
+async def join_refused_after(timed: DealService, deal: Deal, *, turns: int) -> None:
+    """User 1 claims, and then each of the two joins while the other has the unit, who gives it back."""
+    order = await claim(timed, deal, 1)
+    for turn in range(turns):
+        await join(timed, deal, 2 - turn % 2)
+        await timed.cancel_order(order.id, buyer_id=order.buyer.id)
+        order = (await offers(timed, deal))[-1]
+    with pytest.raises(LimitReached):
+        await join(timed, deal, 2 - turns % 2)

@@ -9,7 +9,7 @@ if not step_order(o, 'cancel') then
 end
 advance(d, now)
 redis.call('ZREM', HOLDS, o.ref)
-count_units(o, -o.units)
 local json = write_order(o, now)
+count_units(o, -o.units)
 give_back(d, 'held', o.units, now)
 return {0, json}

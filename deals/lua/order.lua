@@ -39,7 +39,8 @@ local function write_order(o, now, what)
   return json
 end
 
--- Count an order's units for a buyer's limit, and its code's use (with units < 0: give both back).
+-- Count an order's units for a buyer's limit, and its code's use; with units < 0 give both back: after the order is
+-- written, so that an error in between gives nothing twice.
 local function count_units(o, units)
   if o.code then count_use(o.code, o.buyer.id, units < 0 and -1 or 1) end
   local field = 'b:' .. o.buyer.id

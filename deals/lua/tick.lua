@@ -15,8 +15,8 @@ local function expire(o)
   local step = cancelled and ORDER_STEP[o.state].cancel and 'cancel' or 'expire'
   redis.call('ZREM', HOLDS, o.ref)
   if not step_order(o, step) then return 0 end
-  count_units(o, -o.units)
   write_order(o, now)
+  count_units(o, -o.units)
   return o.units
 end
 
@@ -24,9 +24,9 @@ local function refund(o)
   redis.call('ZREM', PAID, o.ref)
   if not step_order(o, 'refund') then return 0 end
   redis.call('ZADD', SETTLE, integer(now), o.ref)
+  write_order(o, now)
   count_units(o, -o.units)
   count_revenue(o, -1)
-  write_order(o, now)
   return o.units
 end
 

@@ -47,7 +47,7 @@
     offer to them would be.
 ``lc:{s}:journal``
     Stream. ``at_ms``, ``what`` and either ``order`` (JSON: one step of one order) or ``orders`` (a JSON array: the
-    orders of one batch of claims). Trimmed only by whoever consumed it.
+    orders of one batch of claims). Never trimmed.
 
 Not of one stream, hence never in the same script as those above:
 

@@ -35,10 +35,7 @@ _read_many = json.Decoder(list[Glance]).decode
 
 
 async def happened(store: Store, stream_id: str, after: str) -> tuple[list[Happened], str]:
-    """Steps after a place ("" is the beginning), oldest first, and the new place; no steps: there are no more yet.
-
-    What a consumer of the journal has trimmed is not here any more.
-    """
+    """Steps after a place ("" is the beginning), oldest first, and the new place; no steps: there are no more yet."""
     start = f"({after}" if after else "-"
     [entries] = await store.ask(("XRANGE", keys.journal(stream_id), start, "+", "COUNT", AT_ONCE))
     found = [step for _, flat in entries for step in _steps(dict(pairs_of(flat)))]

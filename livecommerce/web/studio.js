@@ -149,10 +149,14 @@ class StudioPage {
 
   #wire() {
     const { store, staff, room, preview } = this;
-    store.addEventListener("stream", () => this.#judge());
+    store.addEventListener("stream", () => {
+      if (store.stream.state === "interrupted") preview.publisher?.doubt();
+      this.#judge();
+    });
     staff.addEventListener("questions", () => this.desk.count(staff.questions.length));
     room.addEventListener("state", () => {
       document.body.dataset.room = room.state;
+      if (room.state === "waiting") preview.publisher?.doubt(); // whoever had the room may have had the picture, too
       this.#judge();
     });
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));

@@ -97,6 +97,7 @@ class WatchPage {
     viewer.addEventListener("stats", ({ detail }) => this.#mediaStats(detail));
     room.addEventListener("state", () => {
       document.body.dataset.room = room.state;
+      if (room.state === "waiting") viewer.doubt(); // whoever had the room may have had the picture, too
       this.#judge();
     });
     room.addEventListener("closed", ({ detail }) => this.#roomClosed(detail));

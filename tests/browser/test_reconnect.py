@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,7 @@ from tests.browser.pages import (
 )
 from tests.running import RunningServer, running_server
 
+log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
@@ -68,12 +70,35 @@ class Connections:
     def __init__(self, page: Page) -> None:
         self.sockets: list[WebSocket] = []
         self.sessions: list[str] = []
+        #: what the server said when a page asked whether it still has a session
+        self.doubts: list[int] = []
         page.on("websocket", lambda socket: self.sockets.append(socket))
         page.on("response", self._note)
 
     def _note(self, response: Response) -> None:
         if response.status == 201 and "/whep/" in response.url:
             self.sessions.append(response.headers["location"].rpartition("/")[2])
+        if response.request.method == "PATCH":
+            self.doubts.append(response.status)
+
+
+#: how long the picture stood still at most since this was asked last, in ms; the first time it begins to look
+STOOD_STILL = """() => {
+  const video = document.querySelector("video");
+  if (window.still === undefined) {
+    let last = performance.now();
+    const look = () => {
+      const now = performance.now();
+      window.still = Math.max(window.still, now - last);
+      last = now;
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback(look);
+  }
+  const { still } = window;
+  window.still = 0;
+  return Math.round(still ?? 0);
+}"""
 
 
 async def kill(process: psutil.Process) -> None:
@@ -99,6 +124,7 @@ async def test_workers_are_killed_under_a_live_show(
 
     first = await worker_of(redis, server, connections.sessions[-1])
     second = next(p for p in listeners(server).values() if p.pid != first.pid)
+    await viewer.evaluate(STOOD_STILL)
     for number, victim in enumerate((first, second), start=1):
         given = len(connections.sessions)
         await kill(victim)
@@ -112,6 +138,8 @@ async def test_workers_are_killed_under_a_live_show(
             await until("the viewer asks for the picture anew", watching_anew)
         await expect(viewer.locator("body")).to_have_attribute("data-state", "live", timeout=PATIENCE_MS)
         await picture_moves(viewer, f"the viewer after death {number}")
+        log.info("death %d: the picture stood still for %d ms", number, await viewer.evaluate(STOOD_STILL))
+    assert 404 in connections.doubts, "the viewer waited for its browser to notice"
     assert len(connections.sockets) > 1, "one of the two had the viewer's room"
     for page in (host, viewer):
         await expect(page.get_by_test_id("chat-line")).to_contain_text(["line 0", "line 1", "line 2"])

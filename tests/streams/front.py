@@ -1,4 +1,4 @@
-"""The smallest WHIP and WHEP front: a page, and two POST routes onto a relay."""
+"""The smallest WHIP and WHEP front: a page, two POST routes onto a relay, and PATCH."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 
 from streams.errors import StreamsError
 from streams.relay import Relay
+from streams.relay_errors import SessionNotFound
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>relay</title>
 <video id="v" autoplay playsinline muted style="width:320px"></video>
@@ -76,10 +77,19 @@ async def front(
                 session = session._replace(answer=rewrite(stream, session.answer))
         except StreamsError as error:
             return web.Response(status=400, text=error.detail)
-        return web.Response(status=201, text=session.answer, content_type="application/sdp")
+        headers = {"Location": f"/session/{session.id}"}
+        return web.Response(status=201, text=session.answer, content_type="application/sdp", headers=headers)
+
+    async def patch(request: web.Request) -> web.Response:
+        try:
+            answer = await relay.patch(request.match_info["id"], await request.text(), None)
+        except SessionNotFound:
+            return web.Response(status=404)
+        return web.Response(status=answer.status)
 
     app = web.Application()
     app.add_routes([*routes, web.get("/", page), web.post("/{role:whip|whep}/{stream}", offer)])
+    app.add_routes([web.patch("/session/{id}", patch)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, host, 0)

@@ -202,3 +202,20 @@ async def test_a_small_camera_sends_one_size(browser: Browser, address: str, rel
     await comes("media", sent)
     assert len(await host.evaluate("stats()")) == 1
     assert len(relay.stats("s1")["layers"]) == 1
+    await a_doubt_ends_only_what_is_gone(host, relay)
+
+
+async def a_doubt_ends_only_what_is_gone(page: Page, relay: Relay) -> None:
+    """Asked whether it has the session, the relay says so, and nothing changes; else the page connects anew."""
+    [session] = relay._sessions
+    await page.evaluate("peer.doubt()")
+    assert await page.evaluate("peer.state") == "connected"
+    assert list(relay._sessions) == [session]
+    # As if the process had died: nobody says goodbye.
+    del relay._sessions[session]
+
+    async def another() -> bool:
+        return bool(await page.evaluate("peer.state") == "connected" and len(relay._sessions) == 1)
+
+    await page.evaluate("peer.doubt()")
+    await comes("another session", another)

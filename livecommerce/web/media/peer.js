@@ -10,6 +10,11 @@ const DIRECT_TIMEOUT_MS = 3_000;
 /** "disconnected" often heals by itself (a phone changes cells); after this long it is given up. */
 const DISCONNECT_GRACE_MS = 2_500;
 const STATS_EVERY_MS = 1_000;
+/** How long the server may take to say whether it still has our session, and how often it is asked when it cannot. */
+const DOUBT_TIMEOUT_MS = 3_000;
+const MOST_DOUBTS = 12;
+/** So many looks at the statistics without a byte from the server, which reports at least once a second, are doubtful. */
+const SILENT_LOOKS = 2;
 
 /**
  * Events: `state` {state, refusal?}: idle, connecting, waiting (409/503: not yet), connected, reconnecting, failed
@@ -20,6 +25,8 @@ export class MediaPeer extends EventTarget {
   #location = null;
   #iceServers = [];
   #wake = null;
+  #doubting = false;
+  #lost = false;
 
   constructor({ url, token }) {
     super();
@@ -61,6 +68,50 @@ export class MediaPeer extends EventTarget {
   /** Try now instead of after the wait (the stream has just gone live, the network is back). */
   nudge() {
     this.#wake?.();
+  }
+
+  /**
+   * Something says that the server may have died (its room's connection broke, no packets come): ask whether it still
+   * has our session, and connect anew at once where it has not. By itself a browser needs five seconds to notice.
+   */
+  async doubt() {
+    const location = this.#location;
+    if (!location || this.#doubting) return;
+    this.#doubting = true;
+    try {
+      for (let attempt = 0; attempt < MOST_DOUBTS && this.#location === location; attempt += 1) {
+        // first, too: the server has as many viewers as it had
+        await sleep(delayMs(attempt));
+        if (this.#location !== location) return;
+        const answer = await this.#ask(location);
+        if (answer === null) continue;
+        if ([404, 410].includes(answer.status) && this.#location === location) {
+          this.#lost = true;
+          this.nudge();
+        }
+        return;
+      }
+    } finally {
+      this.#doubting = false;
+    }
+  }
+
+  /** "No more candidates" once more (RFC 9725 §4.3): changes nothing where the session is. Null: nobody answers. */
+  async #ask(location) {
+    const [ufrag, pwd] = ["ice-ufrag", "ice-pwd"].map(
+      (name) => this.pc?.localDescription?.sdp.match(new RegExp(`a=${name}:(\\S+)`))?.[1],
+    );
+    try {
+      const response = await fetch(location, {
+        method: "PATCH",
+        headers: { "Content-Type": "application/trickle-ice-sdpfrag", Authorization: `Bearer ${this.token()}` },
+        body: `a=ice-ufrag:${ufrag}\r\na=ice-pwd:${pwd}\r\na=end-of-candidates\r\n`,
+        signal: AbortSignal.timeout(DOUBT_TIMEOUT_MS),
+      });
+      return response.status >= 500 ? null : response;
+    } catch {
+      return null;
+    }
   }
 
   /** Subclasses: add transceivers to a fresh peer connection. */
@@ -146,13 +197,21 @@ export class MediaPeer extends EventTarget {
   async #stay(signal) {
     const { pc } = this;
     let lostAt = null;
+    let [heard, silent] = [-1, 0];
+    this.#lost = false;
+    pc.addEventListener("connectionstatechange", () => pc.connectionState === "disconnected" && this.doubt());
     for (;;) {
       await this.#pause(STATS_EVERY_MS, signal);
-      if (["failed", "closed"].includes(pc.connectionState)) return;
+      if (this.#lost || ["failed", "closed"].includes(pc.connectionState)) return;
       if (pc.connectionState !== "disconnected") lostAt = null;
       else lostAt ??= performance.now();
       if (lostAt !== null && performance.now() - lostAt > DISCONNECT_GRACE_MS) return;
-      const summary = this.summarise(await pc.getStats());
+      const report = await pc.getStats();
+      const bytes = bytesReceived(report);
+      silent = bytes === heard ? silent + 1 : 0;
+      heard = bytes;
+      if (silent === SILENT_LOOKS && this.expectMedia !== false) this.doubt();
+      const summary = this.summarise(report);
       this.dispatchEvent(new CustomEvent("stats", { detail: { ...summary, connection: pc.connectionState } }));
       if (summary.stalled) return;
     }
@@ -174,6 +233,13 @@ export class MediaPeer extends EventTarget {
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail: { state, refusal } }));
   }
+}
+
+/** All that came, the server's reports included; the browser's own checks are not in it. */
+function bytesReceived(report) {
+  let bytes = 0;
+  for (const entry of report.values()) if (entry.type === "candidate-pair") bytes += entry.bytesReceived ?? 0;
+  return bytes;
 }
 
 /** Resolves when the peer connection reaches a state; rejects when it fails or takes too long. */

@@ -40,6 +40,7 @@ class ModelDeal:
 
     state: str = "scheduled"
     closes: int = 0
+    opens: int | None = None
     orders: dict[tuple[int, str], ModelOrder] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
     offers: list[ModelOrder] = field(default_factory=list)
@@ -56,6 +57,8 @@ class ModelDeal:
         return "sold_out" if self.state == "open" and self.left == 0 else self.state
 
     def advance(self, now: int) -> None:
+        if self.state == "scheduled" and self.opens is not None and self.opens <= now:
+            self.state, self.closes = "open", self.opens + DURATION_MS
         if self.state == "open" and self.closes <= now:
             self.state = "closed"
         if self.state != "open":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,12 +21,14 @@ class Sale(Machine):
     def __init__(self) -> None:
         super().__init__()
         self.model = ModelDeal()
-        spec = a_deal(stock=STOCK, per_buyer_limit=LIMIT, duration_s=DURATION_MS // 1000, hold_s=HOLD_MS // 1000)
-        self.deal = self.do(self.service.create(new_id("s"), spec))
 
-    @initialize(waiting=st.integers(-2, 3))
+    @initialize(waiting=st.integers(-3, 3))
     def begin_somewhere(self, waiting: int) -> None:
-        """As it was made, or open, or sold out with some who wait: chance alone seldom comes this far."""
+        """Planned, or waiting for its host, or open, or sold out with some who wait: chance seldom comes this far."""
+        self.model.opens = self.clock.now_ms + 8_000 if waiting == -3 else None
+        spec = a_deal(stock=STOCK, per_buyer_limit=LIMIT, duration_s=DURATION_MS // 1000, hold_s=HOLD_MS // 1000)
+        planned = msgspec.structs.replace(spec, opens_at_ms=self.model.opens)
+        self.deal = self.do(self.service.create(new_id("s"), planned))
         if waiting > -2:
             self.host("open")
         if waiting > -1:
@@ -58,6 +61,24 @@ class Sale(Machine):
             model.state = {"open": "open", "close": "closed", "cancel": "cancelled"}[verb]
             model.closes = self.clock.now_ms + DURATION_MS
             model.advance(self.clock.now_ms)
+
+    @rule(seconds=st.sampled_from([1, 60, 86_400]))
+    def the_host_extends(self, seconds: int) -> None:
+        model, now = self.model, self.clock.now_ms
+        model.advance(now)
+        too_far = model.closes + seconds * 1000 - now > 86_400_000
+        _, refused = self.refusal(self.service.extend(self.deal.stream_id, self.deal.id, seconds))
+        assert refused == ("illegal_state" if model.state != "open" else "invalid" if too_far else None)
+        if refused is None:
+            model.closes += seconds * 1000
+
+    @rule(really=st.integers(0, 7))
+    def the_stream_ends(self, really: int) -> None:
+        if really == 7:
+            self.model.advance(self.clock.now_ms)
+            self.do(self.service.stream_ended(self.deal.stream_id))
+            self.model.state = {"open": "closed", "scheduled": "cancelled"}.get(self.model.state, self.model.state)
+            self.model.advance(self.clock.now_ms)
 
     @rule(buyer=BUYERS, key=KEYS, units=st.integers(1, 3))
     def somebody_claims(self, buyer: int, key: str, units: int) -> None:

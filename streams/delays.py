@@ -36,13 +36,3 @@ class Delays:
             total += count
             rows.append((name, total))
         return rows
-
-    def percentile_ms(self, share: float) -> float | None:
-        """The upper bound of the bucket in which ``share`` of the packets are reached; None of none or beyond."""
-        wanted = share * sum(self.counts)
-        reached = 0
-        for bound, count in zip(BOUNDS_MS, self.counts, strict=False):
-            reached += count
-            if reached >= wanted > 0:
-                return float(bound)
-        return None

@@ -7,12 +7,10 @@ from streams.delays import Delays
 
 def test_delays_are_counted_by_bucket() -> None:
     delays = Delays()
-    assert delays.percentile_ms(0.5) is None
     for seconds, count in ((0.0005, 90), (0.001, 5), (0.004, 4), (2.0, 1), (-1.0, 0)):
         delays.note(seconds, count)
     assert delays.cumulative()[0] == ("0.001", 95)
     assert delays.cumulative()[-1] == ("+Inf", 100)
-    assert (delays.percentile_ms(0.5), delays.percentile_ms(0.99), delays.percentile_ms(1.0)) == (1.0, 5.0, None)
     other = Delays()
     other.note(0.0005)
     delays.add(other)

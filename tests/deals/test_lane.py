@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -45,6 +45,10 @@ class Desk:
         return [_order(claim) for claim in claims]
 
 
+def _counted(name: str) -> float:
+    return REGISTRY.get_sample_value(f"livecommerce_{name}_total") or 0.0
+
+
 async def _all(lanes: ClaimLanes, numbers: range) -> list[Order | BaseException]:
     return await asyncio.gather(*(lanes.claim("s", "d", _claim(n)) for n in numbers), return_exceptions=True)
 
@@ -74,7 +78,9 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_order_ids() -> Non
     desk = Desk()
     desk.errors = [RedisConnectionError("gone"), RedisTimeoutError("late")]
     lanes = ClaimLanes(desk.submit)
+    before = _counted("claim_batches_reasked")
     orders = await _all(lanes, range(2))
+    assert _counted("claim_batches_reasked") - before == 2
     assert desk.batches == [["r0", "r1"]] * 3
     assert all(isinstance(o, Order) for o in orders)
 
@@ -109,7 +115,9 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back(monkeypatch: pytest
     monkeypatch.setattr(lane, "MAX_WAITING", 3)
     desk = Desk()
     lanes = ClaimLanes(desk.submit)
+    before = _counted("claim_queue_refused")
     outcomes = await _all(lanes, range(5))
+    assert _counted("claim_queue_refused") - before == 2
     assert [isinstance(o, RateLimited) for o in outcomes] == [False] * 3 + [True] * 2
     assert isinstance(outcomes[3], RateLimited)
     assert outcomes[3].retry_after_ms

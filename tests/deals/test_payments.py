@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from deals.errors import OutcomeUnknown
+from deals.errors import IllegalState, OutcomeUnknown
 from deals.models import Deal, OrderState
+from deals.payments import SimulatedPayments
 from deals.service import DealService
-from tests.deals.helpers import ScriptClock, Till, claim, open_deal, tick, until
+from tests.deals.helpers import ScriptClock, Till, claim, open_deal, pay, tick, until
 
 
 async def test_a_lost_answer_of_the_provider_is_asked_for_before_the_hold_ends(
@@ -45,6 +46,23 @@ async def test_a_payment_that_never_came_is_asked_for_and_the_hold_ends(
     clock.now_ms += 70_000
     await _settle(timed, deal)
     assert (await timed.order(order.id)).state is OrderState.EXPIRED
+
+
+async def test_a_slow_provider_keeps_the_order_paying_and_a_second_payment_out(
+    service: DealService, stream_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulated provider's ``pm_slow``."""
+    monkeypatch.setattr(SimulatedPayments, "SLOW_S", 0.2)
+    order = await claim(service, await open_deal(service, stream_id))
+    slow = asyncio.create_task(pay(service, order, "pm_slow"))
+
+    async def is_paying() -> bool:
+        return (await service.order(order.id)).state is OrderState.PAYING
+
+    await until(is_paying)
+    with pytest.raises(IllegalState):
+        await pay(service, order, "pm_ok")
+    assert (await slow).state is OrderState.PAID
 
 
 async def _settle(service: DealService, deal: Deal) -> None:

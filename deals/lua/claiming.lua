@@ -33,9 +33,7 @@ local function write_claims(d, now, units, placed)
   emit(ROOM, LOG, now, 'deal.claimed', '{"deal_id":"' .. d.id .. '","units":' .. integer(units) .. ',"left":'
     .. integer(left) .. ',"buyers":[' .. table.concat(placed.names, ',') .. '],"more":'
     .. integer(#placed.orders - #placed.names) .. '}')
-  if left <= d.low and left + units > d.low then
-    tell(LOG, 'role:host', 'deal.low_stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(left) .. '}')
-  end
+  tell_low_stock(d, left + units)
   if gone then
     redis.call('HSETNX', DEAL, 'sold_out_ms', integer(now))
     announce(d, now, 'deal.sold_out')

@@ -34,5 +34,13 @@ local function show_stock(d)
     .. integer(on_sale(d)) .. ',"held":' .. integer(d.held) .. ',"sold":' .. integer(d.sold) .. '}')
 end
 
+-- The host is told when what is on sale falls to that level, from what it was before.
+local function tell_low_stock(d, before)
+  local left = on_sale(d)
+  if left <= d.low and before > d.low then
+    tell(LOG, 'role:host', 'deal.low_stock', '{"deal_id":"' .. d.id .. '","left":' .. integer(left) .. '}')
+  end
+end
+
 -- The deal has something due at that moment: only ever earlier, tick.lua alone knows when it is later.
 local function wake(d, at) redis.call('ZADD', DUE, 'LT', integer(at), d.id) end

@@ -8,7 +8,8 @@ if not o then return {REFUSED.order_not_found, 'There is no such order.'} end
 if o.paid then return {0, order_json(o)} end
 -- A dead attempt's money may find the order held again: it is that payment after all.
 if o.state == 'held' then step_order(o, 'pay') end
-local rescued = d.state ~= 'cancelled' and on_sale(d) >= o.units and within_limit(d, o.buyer.id, o.units)
+local before = on_sale(d)
+local rescued = d.state ~= 'cancelled' and before >= o.units and within_limit(d, o.buyer.id, o.units)
   and code_is_left(o)
 if ORDER_STEP[o.state].confirm then
   step_order(o, 'confirm')
@@ -39,6 +40,7 @@ save_deal(d)
 local json = write_order(o, now)
 emit(ROOM, LOG, now, 'purchase', '{"deal_id":"' .. d.id .. '","buyer":{"name":' .. json_string(o.buyer.name)
   .. '},"units":' .. integer(o.units) .. '}')
+tell_low_stock(d, before)
 if gone then announce(d, now, 'deal.sold_out') end
 show_stock(d)
 return {0, json}

@@ -45,6 +45,7 @@ local function look_at_parts(d, now)
   local sets, as_told = on_sale(d), redis.call('HGET', DEAL, 'shown')
   local true_state = (sets == 0) == (d.state == 'sold_out')
   if not DEAL_STEP[d.state].close or true_state and integer(sets) == as_told then return end
+  tell_low_stock(d, tonumber(as_told) or math.huge)
   if sets == 0 and step_deal(d, 'sell_out') then
     save_deal(d)
     announce(d, now, 'deal.sold_out')

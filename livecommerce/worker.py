@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -23,6 +22,7 @@ from redis.exceptions import RedisError
 
 from livecommerce import addresses, tls
 from livecommerce.close_codes import CloseCode
+from livecommerce.collector import Collector
 from livecommerce.composition import compose
 from livecommerce.http.app import build_app
 from livecommerce.http.health import drain
@@ -42,8 +42,6 @@ STOP_S = 3.0
 DRAIN_S = 1.0
 #: connections the kernel keeps for us while the loop is busy (it caps this at net.core.somaxconn)
 BACKLOG = 4096
-#: new objects, and collections of a generation, after which the cycle collector looks
-GC_THRESHOLDS = (50_000, 10, 10)
 
 
 def main() -> None:
@@ -91,22 +89,13 @@ async def serve(spec: WorkerSpec) -> None:
             backlog=BACKLOG,
         )
         await public.start()
-        settle_memory()
+        collector = Collector(lambda: len(runner.server.connections) if runner.server is not None else 0)
+        stack.push_async_callback(collector.aclose)
+        collector.start()
         os.write(spec.ready_fd, f"{spec.index}\n".encode())
         await stop.wait()
         # Whatever hangs below, the process ends in time: all that matters is in Valkey.
         loop.call_later(STOP_S, _give_up)
-
-
-def settle_memory() -> None:
-    """Spare the cycle collector what lives as long as the process, and let it look at the rest less often.
-
-    By its defaults it looks after every 700 new objects: of a worker with 5,000 viewers that is a seventh of its CPU
-    (0.28 to 0.24 of a core in ``python -m load_tests chat-storm``), and pauses that viewers notice.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _take_down(runner: web.AppRunner, context: Context) -> None:

@@ -93,6 +93,7 @@ async def _serve(request: web.Request, kind: type[Connection], max_bytes: int) -
         await connection.serve()
     finally:
         await connection.aclose()
+        socket.forget()
     return socket
 
 

@@ -16,6 +16,7 @@ from load_tests.arrivals import Pace
 from load_tests.chat_storm import Driver, Livecommerce, settled
 from load_tests.rooms_generator import Crowds, Seats, shares_of
 from load_tests.run import Run
+from load_tests.server_metrics import counted
 from load_tests.usage import role_of
 
 #: a joined connection may take so much of its worker's memory
@@ -68,6 +69,7 @@ async def scenario(run: Run, plan: Plan) -> None:
         after = _memory(run)
         with run.phase("idle"):
             seconds = await _watch(run, plan, driver, room)
+        await _tell_stops(run)
         with run.phase("one message to all"):
             began_s = time.monotonic()
             await run.sleep(room.talk(Pace.constant(1), 0.5))
@@ -121,6 +123,12 @@ async def _watch(run: Run, plan: Plan, driver: Driver, room: Crowds) -> list[_Se
         pings, used_s = now_pings, now_s
         await asyncio.sleep(0)
     return seconds
+
+
+async def _tell_stops(run: Run) -> None:
+    [longest_s] = await asyncio.to_thread(counted, run.target.url, "livecommerce_collector_longest_seconds")
+    if longest_s:
+        run.figure("the cycle collector stopped a worker for", longest_s * 1000, "ms at most", "lower")
 
 
 def _figures(

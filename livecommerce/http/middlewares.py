@@ -52,6 +52,9 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception as error:
         response = _answer_to(error, request)
+    finally:
+        # Else a WebSocket and its request would have each other until the cycle collector comes.
+        request.pop(_PREPARED, None)
     if request[HOP] is None:  # else counted by the worker it came through
         observe(request, response.status, time.perf_counter() - started_s)
     return response

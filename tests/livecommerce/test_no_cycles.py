@@ -1,4 +1,4 @@
-"""What refuses and what leaves is freed at once: the cycle collector looks only after 50,000 objects."""
+"""What refuses and what leaves is freed at once: the cycle collector never looks at what is old."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from livecommerce.auth import Grant
 from livecommerce.commands import Accepted, Refused, carry_out
 from livecommerce.frames import JSON
 from livecommerce.member import Member
+from livecommerce.parsed import ParsedSocket
 from livecommerce.problems import Problem
 from livecommerce.schema.commands import Ping
 from livecommerce.visit import Row, Visit
+from tests.livecommerce.rooms import eventually, room_worker
 from tests.livecommerce.test_outbox import Wire
 
 
@@ -90,3 +92,20 @@ async def test_a_connection_that_is_over_is_gone() -> None:
     await connection.at_work.aclose()
     del connection
     assert kept() is None
+
+
+async def test_a_websocket_that_is_over_is_gone_however_it_ended(valkey_url: str) -> None:
+    def there() -> int:
+        return sum(isinstance(each, ParsedSocket) for each in gc.get_objects())
+
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        polite, rude, refused = [await worker.join(stream_id, name) for name in ("ann", "bob", "eve")]
+        silent = await worker.connect(stream_id)
+        assert there() == 4
+        await polite.socket.close()
+        for viewer in (rude, silent):
+            viewer.socket._response.connection.transport.abort()
+        assert "err" in await refused.do("no.such.command")
+        await refused.socket.close()
+        await eventually(lambda: there() == 0, "every connection is freed")

@@ -105,3 +105,11 @@ async def test_a_burst_is_carried_out_in_its_order(worker: RoomWorker) -> None:
     offsets = [reply["ok"]["offset"] for reply in replies]
     assert offsets == sorted(offsets)
     assert len(set(offsets)) == len(numbers)
+
+
+def test_the_last_error_is_let_go_of() -> None:
+    socket = ParsedSocket()
+    socket._exception = ConnectionResetError("with frames in its traceback")
+    assert socket.exception() is not None
+    socket.forget()
+    assert socket.exception() is None

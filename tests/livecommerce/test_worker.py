@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import gc
 import resource
 import ssl
 import subprocess
@@ -201,17 +200,6 @@ async def test_metrics_cover_all_workers_whichever_answers(tmp_path: Path) -> No
             while not all([(await counted(port)).endswith(" 2.0") for port in ports]):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
-
-
-def test_the_cycle_collector_lets_old_objects_be() -> None:
-    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
-    try:
-        worker.settle_memory()
-        assert gc.get_freeze_count() > frozen
-        assert gc.get_threshold() == worker.GC_THRESHOLDS
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
 
 
 def test_a_worker_may_have_as_many_sockets_as_the_system_allows() -> None:

@@ -125,6 +125,34 @@ async def test_a_consumer_killed_between_reading_and_acknowledging_is_given_it_a
     assert await _run(*asked) == (0, "")
 
 
+async def test_what_a_command_did_not_take_comes_again(
+    redis: Redis, valkey_url: str, stream_id: str, tmp_path: Path
+) -> None:
+    """Its status decides: first it fails after it has read all, then it takes them; nothing is acknowledged before."""
+    _, placed = await _sell(redis, stream_id, 3)
+    asked = ("journal", "--redis-url", valkey_url, "--stream", stream_id)
+    seen, flag = tmp_path / "seen", tmp_path / "flag"
+    command = f"cat >> {seen}; test -e {flag}"
+    code, said = await _run(*asked, "--exec", command)
+    assert code == 1
+    assert "ended with 1: nothing is acknowledged" in said
+    process = await _start(*asked, "--exec", command, "--follow")
+    assert process.stderr is not None
+    assert b"trying again in 1 s" in await asyncio.wait_for(process.stderr.readline(), 20)
+    flag.touch()
+
+    def taken() -> list[str]:
+        return [json.loads(line)["order"]["id"] for line in seen.read_text().splitlines()]
+
+    await until(lambda: len(set(taken())) == 3, within_s=20)
+    _, more = await _sell(redis, stream_id, 1)
+    await until(lambda: more[0] in taken(), within_s=20)
+    process.terminate()
+    await process.wait()
+    assert [taken().count(order) for order in placed + more] == [3, 1, 1, 1]
+    assert list(dict.fromkeys(taken())) == placed + more
+
+
 async def test_all_streams_are_followed_those_that_come_later_too_and_on_when_valkey_was_away(tmp_path: Path) -> None:
     valkey = MortalValkey(tmp_path)
     valkey.start()

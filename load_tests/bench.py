@@ -9,8 +9,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+import psutil
 
 from load_tests.bench_list import BENCHMARKS, Benchmark
 from load_tests.bench_table import Outcome, said, tables
@@ -54,6 +56,13 @@ def write_between(text: str, made: str) -> str:
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{made}\n{text[text.index(END) :]}"
 
 
+def stolen(before: Any) -> float:
+    """The share of the CPU since ``before`` that a virtual machine wanted and its host gave to others (0 to 1)."""
+    spent = [late - early for late, early in zip(psutil.cpu_times(), before, strict=True)]
+    taken: float = getattr(psutil.cpu_times(), "steal", 0.0) - getattr(before, "steal", 0.0)
+    return max(0.0, taken) / max(sum(spent), 1e-9)
+
+
 @click.command("bench")
 @click.option("--quick", is_flag=True, help="Small runs: only their checks count. Writes nothing.")
 @click.option("--only", help="Only the benchmarks whose name contains this.")
@@ -75,11 +84,12 @@ def main(quick: bool, only: str | None, readme: Path | None) -> None:
     if not quick:
         click.echo(f"{len(chosen)} benchmarks, about {sum(b.takes_s for b in chosen) / 60:.0f} minutes", err=True)
     outcomes: list[Outcome] = []
+    before = psutil.cpu_times()
     for benchmark in chosen:
         began_s = time.monotonic()
         outcomes.append(outcome := run(benchmark, benchmark.quick if quick else words_of(benchmark, outcomes)))
         _tell(outcome, time.monotonic() - began_s)
-    made = tables(outcomes)
+    made = tables(outcomes, stolen(before))
     if not quick:
         click.echo(made)
     if readme is not None and not quick and all(outcome.passed for outcome in outcomes):

@@ -31,8 +31,15 @@ class Outcome:
         return self.report is not None and bool(self.report["passed"])
 
 
-def tables(outcomes: Iterable[Outcome]) -> str:
-    """A table for each subject, the commands behind it, and where it ran; what failed says so in place of figures."""
+#: what is worth saying
+LEAST_STOLEN = 0.005
+
+
+def tables(outcomes: Iterable[Outcome], stolen: float = 0.0) -> str:
+    """A table for each subject, the commands behind it, and where it ran; what failed says so in place of figures.
+
+    ``stolen`` is the share of the CPU that the host gave to other machines meanwhile: figures of time suffer from it.
+    """
     parts = []
     for subject, of_subject in groupby(outcomes, key=lambda outcome: outcome.benchmark.subject):
         group = list(of_subject)
@@ -44,6 +51,8 @@ def tables(outcomes: Iterable[Outcome]) -> str:
     facts = machine()
     where = f"{facts['processor']}, {facts['cores']} cores that load, server and Valkey share; {facts['system']}"
     said = f"{where}; load average before: {facts['load before']}. Of several runs: the median, and the range."
+    if stolen >= LEAST_STOLEN:
+        said += f" The host gave {stolen:.0%} of the CPU to other machines meanwhile."
     return "\n".join([*parts, said])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -52,6 +53,16 @@ def test_a_subject_has_its_table_and_its_commands() -> None:
     assert rows[6] == "| nothing | **missing** |  |"
     assert rows.count(".venv/bin/python -m load_tests generator --rate 5") == 2
     assert "cores that load, server and Valkey share" in rows[-1]
+    assert "to other machines" not in rows[-1]
+
+
+def test_what_the_host_gave_to_other_machines_is_said() -> None:
+    assert tables([outcome()], 0.071).endswith(" The host gave 7% of the CPU to other machines meanwhile.")
+    before = psutil.cpu_times()
+    assert 0 <= bench.stolen(before) <= 1
+    kinds = before._asdict()
+    earlier = type(before)(**{**kinds, "steal": kinds["steal"] - 5, "idle": kinds["idle"] - 15})
+    assert 0.2 < bench.stolen(earlier) < 0.3
 
 
 def test_a_rate_is_a_share_of_what_was_found_before() -> None:

@@ -60,7 +60,7 @@ def stolen(before: Any) -> float:
     """The share of the CPU since ``before`` that a virtual machine wanted and its host gave to others (0 to 1)."""
     spent = [late - early for late, early in zip(psutil.cpu_times(), before, strict=True)]
     taken: float = getattr(psutil.cpu_times(), "steal", 0.0) - getattr(before, "steal", 0.0)
-    return max(0.0, taken) / max(sum(spent), 1e-9)
+    return max(0.0, taken) / max(float(sum(spent)), 1e-9)
 
 
 @click.command("bench")

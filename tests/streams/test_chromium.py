@@ -85,7 +85,8 @@ async def test_a_late_viewer_sees_a_picture_at_once_and_the_host_sends_what_it_c
 ) -> None:
     """Without transport feedback a Chromium host stays at about 250 kbit/s; with it, it climbs."""
     host = await opened(browser, address, "whip")
-    await stats(host, lambda now: now["bitrate"] > 1_000_000)
+    # up to 30 s where the machine is busy: the estimate climbs with the pace at which Chromium gets to send
+    await stats(host, lambda now: now["bitrate"] > 1_000_000, 80)
     viewer = await opened(browser, address, "whep")
     late = await stats(viewer, lambda now: now["firstFrame"] is not None)
     assert late["firstFrame"] < 3000  # 150 ms on an idle machine; this one is shared

@@ -75,7 +75,7 @@ class ClaimDesk:
 
     async def _new(self, stream_id: str, deal_id: str, users: Sequence[str]) -> list[_Name]:
         """Those of them whose entry this worker has not written yet; raises DealNotFound."""
-        names = [one for user in users if (one := (user, stream_id, deal_id)) not in self._remembered]
+        names = [one for user in dict.fromkeys(users) if (one := (user, stream_id, deal_id)) not in self._remembered]
         if names and (stream_id, deal_id) not in self._seen:
             # Only for a deal that exists: else anyone could fill the store with names of deals.
             [exists] = await self._store.ask(("EXISTS", keys.deal(stream_id, deal_id)))

@@ -26,9 +26,9 @@ RETRANSMISSION_BURST = 256
 RETRANSMISSIONS_PER_S = 400
 #: the same while its path carries too little, and for so many seconds after: resends would keep the queue full that
 #: the smaller picture has to pass (seen: 9,800 packets lost in 13 s). What was of the larger picture is not resent
-STRAINED_BURST, STRAINED_PER_S, STRAINED_S = 32, 40, 3.0
+STRAINED, STRAINED_S = (32, 40), 3.0
 #: the same where there is a smaller picture to have: 40 a second are as much as a path of 330 kbit/s carries
-LAYERED_BURST, LAYERED_PER_S = 8, 10
+LAYERED = (8, 10)
 #: the same packet is not sent again sooner
 REPEAT_S = 0.03
 #: so few packets on the way tell no delay: the end of a frame may be lost where the next comes a second later
@@ -194,10 +194,8 @@ class Viewer(Peer):
         now_s = time.monotonic()
         burst, per_s = RETRANSMISSION_BURST, RETRANSMISSIONS_PER_S
         if now_s < self._strained_until_s:
-            layered = self.choice is not None
-            burst, per_s = (LAYERED_BURST, LAYERED_PER_S) if layered else (STRAINED_BURST, STRAINED_PER_S)
-        self._credit = min(burst, self._credit + (now_s - self._credit_s) * per_s)
-        self._credit_s = now_s
+            burst, per_s = LAYERED if self.choice is not None else STRAINED
+        self._credit, self._credit_s = min(burst, self._credit + (now_s - self._credit_s) * per_s), now_s
         for wire in nack.sequences:
             self.counters.nacks_received += 1
             self._resend(flow, nack.media_ssrc, wire, now_s)

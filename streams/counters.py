@@ -24,7 +24,7 @@ class Counters:
     keyframes_received: int = 0
     packets_sent: int = 0
     bytes_sent: int = 0
-    #: not sent because the socket was full or the encryption refused
+    #: not sent: left out (below), the socket was full, or the encryption refused
     packets_dropped: int = 0
     #: what one group of viewers was to be sent at once, left out because it had waited too long for its slice
     runs_dropped: int = 0

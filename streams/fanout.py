@@ -137,9 +137,7 @@ class FanOut:
         group = viewers if isinstance(viewers, Group) else Group.of(viewers)
         for run in runs:
             if len(self._waiting) >= MAX_WAITING_RUNS:
-                self._waiting.popleft()
-                self._position = 0
-                self.runs_dropped += 1
+                self._drop()
             self._waiting.append((run, group))
         if not self._scheduled:
             self._slice()
@@ -156,8 +154,7 @@ class FanOut:
         while self._waiting:
             run, group = self._waiting[0]
             if not self._position and len(self._waiting) > 1 and 0 < run.arrived_s < deadline - MAX_WAIT_S:
-                self._waiting.popleft()
-                self.runs_dropped += 1
+                self._drop()
                 continue
             while self._position < len(group.rows):
                 self._send_row(run, group.rows[self._position])
@@ -173,6 +170,15 @@ class FanOut:
             waited_s = time.monotonic() - run.arrived_s
             self.delays.note(waited_s, run.count)
             self._overall.note(waited_s, run.count)
+
+    def _drop(self) -> None:
+        """Leave out the oldest run; it counts at each who goes without, for the path is not to blame."""
+        run, group = self._waiting.popleft()
+        for row in group.rows[self._position :]:
+            for viewer in row.viewers:
+                viewer.packets_dropped += run.count
+        self._position = 0
+        self.runs_dropped += 1
 
     def _send_row(self, run: PreparedRun, row: Row) -> None:
         """Encrypt and send one run to a row. The hot path: nothing is made that a run before it had made already."""

@@ -27,7 +27,7 @@ _COUNTERS = {
         "keyframes_received": "Keyframes from hosts",
         "packets_sent": "RTP packets to viewers",
         "bytes_sent": "RTP bytes to viewers",
-        "packets_dropped": "RTP packets not sent to a viewer because the socket was full",
+        "packets_dropped": "RTP packets not sent to a viewer: the worker was behind, or the socket full",
         "runs_dropped": "Bursts to groups of viewers left out because the worker was 0.3 s behind",
         "nacks_received": "Packets asked for again by viewers",
         "retransmissions_sent": "Packets sent again to viewers",

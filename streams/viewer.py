@@ -18,19 +18,10 @@ from streams.flow import Flow, Segment
 from streams.layers import LayerChoice
 from streams.packet import Packet, Rendering
 from streams.peer import Peer
+from streams.resends import Resends
 from streams.sdp import ORIENTATION, Format
 from streams.track import Track
 
-#: retransmissions a viewer may have at once, and in a second
-RETRANSMISSION_BURST = 256
-RETRANSMISSIONS_PER_S = 400
-#: the same while its path carries too little, and for so many seconds after: resends would keep the queue full that
-#: the smaller picture has to pass (seen: 9,800 packets lost in 13 s). What was of the larger picture is not resent
-STRAINED, STRAINED_S = (32, 40), 3.0
-#: the same where there is a smaller picture to have: 40 a second are as much as a path of 330 kbit/s carries
-LAYERED = (8, 10)
-#: the same packet is not sent again sooner
-REPEAT_S = 0.03
 #: so few packets on the way tell no delay: the end of a frame may be lost where the next comes a second later
 MAX_TAIL = 2
 #: a probe repeats packets no older than so many
@@ -66,8 +57,6 @@ class Viewer(Peer):
         self.choice: LayerChoice | None = None
         self.path = Path()
         self._estimate: tuple[float, int] | None = None
-        #: until when its path is known to carry too little
-        self._strained_until_s = 0.0
         self.reports: dict[str, rtcp.ReportBlock] = {}
         self.counters = Counters()
         self._tracks = tracks
@@ -80,9 +69,9 @@ class Viewer(Peer):
             self.send_window = WINDOW  # it is sent the very packets again, however old
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
         self._rtx_sequence = {kind: secrets.randbelow(1 << 15) for kind in self.chosen}
-        self._credit = float(RETRANSMISSION_BURST)
-        self._credit_s = time.monotonic()
-        self._repeated: dict[tuple[int, int], float] = {}
+        self._resends = Resends()
+        #: packets that had been dropped here at the newest report
+        self._dropped = 0
 
     def connected(self, tag_bytes: int) -> None:
         """The handshake is done: join."""
@@ -175,8 +164,10 @@ class Viewer(Peer):
         highest = rtp.extend(block.highest & 0xFFFF, newest)
         delay_s = self._delay_s(flow, newest, block, highest, now_s)
         if self.path.reported(Report(now_s, self.bytes_sent, newest, highest, block.lost, delay_s, estimate)):
-            if self.path.trouble() is not None:
-                self._strained_until_s = now_s + STRAINED_S
+            dropped, self._dropped = self.packets_dropped != self._dropped, self.packets_dropped
+            trouble, layered = self.path.trouble() is not None, self.choice is not None
+            self._resends.reported(now_s, dropped=dropped, trouble=trouble, layered=layered)
+            # The layer goes by all that is missing: a smaller picture is less work for a worker short of time, too.
             self._on_report(self)
 
     def _delay_s(self, flow: Flow, newest: int, block: rtcp.ReportBlock, highest: int, now_s: float) -> float | None:
@@ -192,10 +183,6 @@ class Viewer(Peer):
         if flow is None:
             return
         now_s = time.monotonic()
-        burst, per_s = RETRANSMISSION_BURST, RETRANSMISSIONS_PER_S
-        if now_s < self._strained_until_s:
-            burst, per_s = LAYERED if self.choice is not None else STRAINED
-        self._credit, self._credit_s = min(burst, self._credit + (now_s - self._credit_s) * per_s), now_s
         for wire in nack.sequences:
             self.counters.nacks_received += 1
             self._resend(flow, nack.media_ssrc, wire, now_s)
@@ -208,15 +195,9 @@ class Viewer(Peer):
         if packet is None or not packet.sent or sequence < track.codec_since or rendering is None:
             self.counters.retransmissions_missing += 1
             return
-        key = (ssrc, sequence - segment.offset)
-        past = segment is not flow.now and now_s < self._strained_until_s
-        if past or self._credit < 1 or now_s - self._repeated.get(key, -1.0) < REPEAT_S:
+        if not self._resends.take(now_s, (ssrc, sequence - segment.offset), past=segment is not flow.now):
             self.counters.retransmissions_refused += 1
             return
-        if len(self._repeated) > 2 * RETRANSMISSION_BURST:
-            self._repeated.clear()
-        self._repeated[key] = now_s
-        self._credit -= 1
         plaintext = self._again(track, rendering, packet, ssrc)
         if self.transport.send_rtp(self.context, plaintext, self.address):
             self.counters.retransmissions_sent += 1

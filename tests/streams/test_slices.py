@@ -47,6 +47,7 @@ async def test_what_waited_too_long_is_dropped_but_never_the_newest(
     await until("the newest is sent", lambda: receivers[-1].packets_sent == 2)
     assert fan.runs_dropped == 1
     assert receivers[-1].received(2) == expected([*first, *new])
+    assert {viewer.packets_dropped for viewer in receivers} == {len(old)}
     fan.close()
 
 
@@ -58,4 +59,6 @@ async def test_an_overloaded_worker_drops_the_oldest_runs_and_stays_bounded(
     for index in range(MAX_WAITING_RUNS + 20):
         fan.send(prepare(frame(100 + index, 10), RENDERING, 99, BUFFER), receivers)
     assert 0 < fan.runs_dropped <= 20
+    # Each is missing what it was not sent: who had the first run before it was dropped, one less.
+    assert {viewer.packets_dropped for viewer in receivers} <= {fan.runs_dropped, fan.runs_dropped - 1}
     fan.close()

@@ -100,7 +100,8 @@ def _losses(evidence: Evidence) -> str:
     return (
         f"{text}; with sound {seen.missed:,} were missed on the way to the viewers (the relay dropped "
         f"{evidence.relay_dropped['runs_dropped']:,} late bursts to all, with these "
-        f"{evidence.relay_dropped['packets_dropped']:,} packets were not sent; {evidence.relay_dropped['packets_lost']:,} never came from the host; "
+        f"{evidence.relay_dropped['packets_dropped']:,} packets were not sent; "
+        f"{evidence.relay_dropped['packets_lost']:,} never came from the host; "
         f"of what viewers asked for {evidence.relay_dropped['retransmissions_missing']:,} were not there and "
         f"{evidence.relay_dropped['retransmissions_refused']:,} over the limit; at the relay's own sockets the kernel "
         f"dropped {evidence.relay_dropped['datagrams_overflowed']:,} and refused "

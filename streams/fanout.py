@@ -28,6 +28,9 @@ from streams.srtp import MAX_SEND_BYTES, SendBuffer, protect
 
 #: seconds a slice may hold the event loop
 SLICE_S = 0.002
+#: the same when a run has waited for so long: where turns of the loop are long, because thousands buy and are told of
+#: it, 2 ms of each are not enough
+LATE_SLICE_S, LATE_S = 0.005, 0.05
 #: runs that may wait for their slice; more means that this worker is overloaded, and the oldest are dropped
 MAX_WAITING_RUNS = 256
 #: seconds after which a waiting run is dropped: a worker without enough CPU (seen with 28 processes on 2 cores) fell
@@ -150,7 +153,9 @@ class FanOut:
     def _slice(self) -> None:
         self._scheduled = False
         self.slices += 1
-        deadline = time.monotonic() + SLICE_S
+        began_s = time.monotonic()
+        late = self._waiting and 0 < self._waiting[0][0].arrived_s < began_s - LATE_S
+        deadline = began_s + (LATE_SLICE_S if late else SLICE_S)
         while self._waiting:
             run, group = self._waiting[0]
             if not self._position and len(self._waiting) > 1 and 0 < run.arrived_s < deadline - MAX_WAIT_S:

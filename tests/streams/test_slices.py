@@ -51,6 +51,21 @@ async def test_what_waited_too_long_is_dropped_but_never_the_newest(
     fan.close()
 
 
+@pytest.mark.parametrize(("waited_s", "slices"), [(fanout.LATE_S / 2, 0), (2 * fanout.LATE_S, 1)])
+async def test_what_is_late_may_hold_the_loop_for_longer(
+    sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch, waited_s: float, slices: int
+) -> None:
+    monkeypatch.setattr(fanout, "SLICE_S", 0.0)
+    monkeypatch.setattr(fanout, "LATE_SLICE_S", 60.0)
+    fan = FanOut(sock, asyncio.get_running_loop())
+    packets = frame(100, 10)
+    for packet in packets:
+        packet.arrived_s = time.monotonic() - waited_s
+    fan.send(prepare(packets, RENDERING, 99, BUFFER), receivers)
+    assert (fan.slices if receivers[-1].packets_sent else 0) == slices
+    fan.close()
+
+
 async def test_an_overloaded_worker_drops_the_oldest_runs_and_stays_bounded(
     sock: socket.socket, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def sections(codecs: dict[int, Codec]) -> dict[str, Chosen]:
         )
         section = Section(
             kind, "", "", kind, "sendonly", False, "actpass", "", "", (), formats, {ORIENTATION: ORIENTATION_ID},
-            rtcp_mux=True, reduced_size=True, ssrcs=(),
+            reduced_size=True,
         )  # fmt: skip
         chosen[kind] = Chosen(section, formats, {ORIENTATION: ORIENTATION_ID} if kind == "video" else {})
     return chosen

@@ -16,8 +16,12 @@ from typing import NamedTuple
 from streams.codecs import Codec, codec_of
 from streams.relay_errors import BadSdp
 
-MAX_BYTES = 256 * 1024
+#: browsers' offers have 2 to 7 KB in 40 to 210 lines
+MAX_BYTES = 64 * 1024
+MAX_LINES = 2000
 MAX_SECTIONS = 32
+#: certificates that an end may have, each by several digests
+MAX_FINGERPRINTS = 16
 MAX_FORMATS = 128
 
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -28,13 +32,19 @@ RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
+_EXTENSIONS = frozenset((TRANSPORT_CC, ORIENTATION, MID, RID, REPAIRED_RID, ABS_SEND_TIME))
+_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+#: attributes that are acted on; others are not kept
+_NAMES = frozenset(
+    ("bundle-only", "extmap", "extmap-allow-mixed", "fingerprint", "fmtp", "group", "ice-pwd", "ice-ufrag", "mid",
+     "rid", "rtcp-fb", "rtcp-rsize", "rtpmap", "setup", "simulcast", *_DIRECTIONS)
+)  # fmt: skip
 #: lines that each session says of its own; all else is the same in every offer of one browser. What is no attribute
 #: is not looked at.
 _OWN = re.compile(r"\n(?:(a=(?:ice-ufrag:|ice-pwd:|fingerprint:|ssrc|msid:|candidate:)[^\n]*)|[b-z]=[^\n]*)")
 #: lines that begin with white space, or are nothing else
 _RAGGED = re.compile(r"\n\s")
 _RID = re.compile("[A-Za-z0-9_-]{1,16}", re.ASCII)
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 #: digests that DTLS certificates are checked by
 _DIGESTS = ("sha-256", "sha-384", "sha-512")
 
@@ -69,10 +79,7 @@ class Section(NamedTuple):
     formats: tuple[Format, ...]
     #: header extension ids by URI
     extensions: dict[str, int]
-    rtcp_mux: bool
     reduced_size: bool
-    #: SSRCs the offer names, in its order (media first, then its retransmissions)
-    ssrcs: tuple[int, ...]
     #: names of the layers offered by ``a=simulcast:send``, in its order; empty without simulcast
     rids: tuple[str, ...] = ()
 
@@ -87,7 +94,7 @@ class Offer(NamedTuple):
 
 def parse_offer(text: str) -> Offer:
     """The offer; raises BadSdp, and nothing else, when it cannot be used."""
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_BYTES or text.count("\n") + text.count("\r") > 2 * MAX_LINES:
         raise BadSdp("The session description is too large.")
     if not text.startswith("v=0"):
         raise BadSdp("This is no session description: it does not begin with v=0.")
@@ -108,8 +115,9 @@ def _parse(text: str) -> Offer:
         raise BadSdp("The session description has too many media sections.")
     own, rest = _parted(session)
     shared = _shared(rest)
+    prints = _fingerprints(own)
     bundle = next((group.split()[1:] for group in shared.all("group") if group.upper().startswith("BUNDLE")), [])
-    sections = [_section(index, block, own, rest) for index, block in enumerate(blocks)]
+    sections = [_section(index, block, own, rest, prints) for index, block in enumerate(blocks)]
     mids = [section.mid for section in sections]
     if len(set(mids)) != len(mids):
         raise BadSdp("Two media sections have the same mid.")
@@ -124,7 +132,8 @@ class _Attributes:
         for line in lines:
             if line.startswith("a="):
                 name, _, value = line[2:].partition(":")
-                self._values.setdefault(name.strip().lower(), []).append(value.strip())
+                if (name := name.strip().lower()) in _NAMES:
+                    self._values.setdefault(name, []).append(value.strip())
 
     def all(self, name: str) -> list[str]:
         return self._values.get(name, [])
@@ -147,21 +156,21 @@ def _shared(session: str) -> _Attributes:
     return _Attributes(session.split("\n"))
 
 
-def _section(index: int, block: str, session: _Attributes, session_rest: str) -> Section:
+def _section(
+    index: int, block: str, session: _Attributes, session_rest: str, session_prints: tuple[tuple[str, str], ...]
+) -> Section:
     mine, rest = _parted(block)
-    section = _like(index, rest, session_rest)
-    prints = tuple(
-        (algorithm.lower(), value)
-        for each in (mine.all("fingerprint") or session.all("fingerprint"))
-        for algorithm, _, value in [each.partition(" ")]
-        if algorithm.lower() in _DIGESTS and value
-    )
-    return section._replace(
+    return _like(index, rest, session_rest)._replace(
         ufrag=mine.first("ice-ufrag") or session.first("ice-ufrag"),
         password=mine.first("ice-pwd") or session.first("ice-pwd"),
-        fingerprints=prints,
-        ssrcs=_ssrcs(mine.all("ssrc")),
+        fingerprints=_fingerprints(mine) if mine.has("fingerprint") else session_prints,
     )
+
+
+def _fingerprints(own: _Attributes) -> tuple[tuple[str, str], ...]:
+    pairs = ((name.lower(), value) for name, _, value in (each.partition(" ") for each in own.all("fingerprint")))
+    known = dict.fromkeys((name, value) for name, value in pairs if name in _DIGESTS and value)
+    return tuple(known)[:MAX_FINGERPRINTS]
 
 
 # All viewers with one browser offer the same: shared, their offers cost 25 KiB and 0.3 ms less each. What a hostile
@@ -191,10 +200,8 @@ def _like(index: int, block: str, session_rest: str) -> Section:
             tuple(raw_formats.split()[:MAX_FORMATS]),
             *(tuple(mine.all(name)) for name in ("rtpmap", "fmtp", "rtcp-fb")),
         ),
-        extensions=_extensions((*session.all("extmap"), *mine.all("extmap"))),
-        rtcp_mux=mine.has("rtcp-mux"),
+        extensions=_session_extensions(session_rest) | _extensions(mine.all("extmap")),
         reduced_size=mine.has("rtcp-rsize"),
-        ssrcs=(),
         rids=_rids(mine.all("rid"), mine.first("simulcast")),
     )
 
@@ -240,7 +247,8 @@ def _formats(
     for number in numbers:
         if names.get(number, "").lower().startswith("rtx/"):
             apt = fmtp_values(parameters.get(number, "")).get("apt", "")
-            retransmissions.setdefault(apt, int(number))
+            if 0 <= int(number) <= 127:  # what a packet has room for
+                retransmissions.setdefault(apt, int(number))
     formats = []
     for number in numbers:
         name, _, rest = names.get(number, "").partition("/")
@@ -271,16 +279,17 @@ def fmtp_values(text: str) -> dict[str, str]:
     return {name.lower(): value for name, _, value in pairs if name}
 
 
-def _extensions(values: tuple[str, ...]) -> dict[str, int]:
+def _extensions(values: Iterable[str]) -> dict[str, int]:
     extensions: dict[str, int] = {}
     for each in values:
-        words = each.split()
-        number = words[0].partition("/")[0]
-        if len(words) > 1 and number.isdigit() and 1 <= int(number) <= 255 and int(number) != 15:
-            extensions.setdefault(words[1], int(number))
+        number, _, rest = each.partition(" ")
+        uri, number = rest.strip().partition(" ")[0], number.partition("/")[0]
+        if uri in _EXTENSIONS and number.isdigit() and 1 <= int(number) <= 255 and int(number) != 15:
+            extensions.setdefault(uri, int(number))
     return extensions
 
 
-def _ssrcs(values: list[str]) -> tuple[int, ...]:
-    numbers = (value.split()[0] for value in values if value)
-    return tuple(dict.fromkeys(int(each) for each in numbers if each.isdigit() and int(each) < 1 << 32))
+@lru_cache(maxsize=64)
+def _session_extensions(session: str) -> dict[str, int]:
+    """What the session level says, for all its sections."""
+    return _extensions(_shared(session).all("extmap"))

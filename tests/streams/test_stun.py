@@ -71,6 +71,12 @@ def test_responses_and_other_datagrams_are_no_requests() -> None:
     assert not stun.looks_like_request(request() + bytes(600))
 
 
+def test_the_name_is_looked_for_among_the_first_attributes_alone() -> None:
+    data = request()
+    for others, found in ((12, "ours"), (13, None)):
+        assert stun.local_ufrag(data[:20] + b"\x80\x22\x00\x00" * others + data[20:]) == found
+
+
 @given(st.binary(max_size=200), st.integers(0, 150))
 def test_any_bytes_are_refused_without_an_exception(data: bytes, keep: int) -> None:
     for each in (data, request()[:keep] + data, request()[:20] + data):

@@ -115,12 +115,7 @@ class DtlsSession:
         if not self.connected:
             self._advance()
             return
-        try:
-            self._connection.recv(2048)
-        except SSL.ZeroReturnError:
-            self._end()
-        except SSL.Error:
-            pass  # nothing to read, or a forged record: neither says anything about the session
+        self._read()
         self._flush()
 
     def tick(self) -> None:
@@ -175,6 +170,17 @@ class DtlsSession:
             return
         self.connected = True
         self._on_connected()
+
+    def _read(self) -> None:
+        """Throw away what the peer says, but for its goodbye: all of it, or OpenSSL keeps the rest."""
+        assert self._connection is not None
+        try:
+            while True:
+                self._connection.recv(2048)
+        except SSL.ZeroReturnError:
+            self._end()
+        except SSL.Error:
+            pass  # nothing (more) to read, or a forged record: neither says anything about the session
 
     def _flush(self) -> None:
         """Send what OpenSSL wrote."""

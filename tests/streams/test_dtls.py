@@ -133,6 +133,21 @@ def test_a_goodbye_is_heard_with_and_without_openssl_at_either_end(leaver: str, 
     assert not any(pair.wires)
 
 
+def test_what_a_peer_says_is_thrown_away_and_its_goodbye_heard_after_it() -> None:
+    pair = Pair()
+    pair.carry()
+    chatter = pair.client._connection
+    assert chatter is not None
+    records = []
+    for _ in range(30):
+        chatter.send(b"x")
+        records.append(chatter.bio_read(4096))
+    pair.server.feed(b"".join(records))
+    pair.client.close()
+    pair.carry()
+    assert pair.server.closed
+
+
 def test_a_forged_goodbye_is_not_heard() -> None:
     pair = Pair()
     pair.carry()

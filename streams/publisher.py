@@ -27,6 +27,8 @@ REPORT_S = 1.0
 REMB_BITS_PER_SECOND = 3_000_000
 #: what a host may send, retransmissions and probes included; twice as much for a second
 MAX_BITS_PER_S = 20_000_000
+#: what a packet counts at least, in bytes: many small ones cost as much as large ones (6,250 a second)
+MIN_CHARGE = 400
 #: of a packet without header extensions
 _NO_VALUES: dict[int, bytes] = {}
 #: our own SSRC in feedback: nothing is ever sent by it
@@ -107,7 +109,7 @@ class Publisher(Peer):
             counters.packets_refused += 1
             return
         now_s = time.monotonic()
-        if not self._allowance.take(now_s, size):
+        if not self._allowance.take(now_s, size if size > MIN_CHARGE else MIN_CHARGE):
             counters.packets_over_limit += 1
             return
         counters.packets_received += 1

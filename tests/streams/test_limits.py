@@ -31,6 +31,17 @@ async def test_a_host_that_sends_more_than_it_may_is_cut(relay: Relay, monkeypat
         await host.aclose(http, "")
 
 
+async def test_small_packets_are_no_way_around_that(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.publisher.MAX_BITS_PER_S", 200_000)
+    async with front(relay) as url, aiohttp.ClientSession() as http:
+        host = SyntheticHost(
+            Shared(), Rate(frames_per_s=25, frame_bytes=120, packet_bytes=20)
+        )  # 30 kbit/s in 150 packets/s
+        await host.start(http, f"{url}whip/s1", "")
+        await until("it is cut", lambda: relay.stats("s1")["packets_over_limit"] > 20)
+        await host.aclose(http, "")
+
+
 async def test_handshakes_that_come_at_once_are_spread_and_all_succeed(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ class DtlsSession:
         on_closed: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
-        self._fingerprints = fingerprints
+        self._fingerprints = tuple((name, value.upper()) for name, value in fingerprints)
         self._send = send
         self._send_window = send_window
         self._on_connected, self._on_closed = on_connected, on_closed
@@ -196,14 +196,18 @@ class DtlsSession:
             self._send(datagram)
 
     def _identified(self) -> bool:
-        """Whether the certificate is the one the SDP promised: every digest we know has to match."""
+        """Whether the certificate is one that the SDP promised: by every digest we know (RFC 8122 §5).
+
+        An end may have several certificates, each with a fingerprint of the same digest.
+        """
         assert self._connection is not None
         # Not as cryptography's own: to write it out and to parse it again costs four times the digest.
         certificate = self._connection.get_peer_certificate()
         if certificate is None or not self._fingerprints:
             return False
         return all(
-            certificate.digest(name.replace("-", "")) == value.upper().encode() for name, value in self._fingerprints
+            (name, certificate.digest(name.replace("-", "")).decode()) in self._fingerprints
+            for name in {name for name, _ in self._fingerprints}
         )
 
     def _agree(self) -> bool:

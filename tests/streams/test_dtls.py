@@ -173,6 +173,16 @@ def test_another_certificate_than_promised_is_refused() -> None:
     assert pair.client.send_context is None
 
 
+def test_of_several_certificates_any_will_do_but_by_every_digest() -> None:
+    """RFC 8122 §5: an end may promise several, each by several digests."""
+    other, forged = ("sha-256", "AB:CD"), ("sha-512", "AB:CD")
+    for more, told in (((), "connected"), ((other,), "connected"), ((other, forged), "closed")):
+        pair = Pair()
+        pair.server._fingerprints = (*more, *pair.server._fingerprints)
+        pair.carry()
+        assert f"server {told}" in pair.told
+
+
 def test_a_lost_flight_is_sent_again_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = Pair()
     lost: list[bytes] = []

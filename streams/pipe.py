@@ -151,6 +151,7 @@ class PipeIn(Publisher):
         self._allowance = Allowance(1e12, 1e12)
         self._orientation_ids = {"audio": 0, "video": ORIENTATION_ID}
         self.clock = HostClock(tuple(kind for kind in chosen if chosen[kind].formats) or ("audio", "video"))
+        self._codecs: dict[int, Codec] = {}
         self._learn(codecs)
         self._srtp = (
             srtp_session(ticket.media_key, _PROFILE, outbound=False),
@@ -163,7 +164,10 @@ class PipeIn(Publisher):
         self._answered_s = self.connected_s
 
     def _learn(self, codecs: dict[int, Codec]) -> None:
-        self._meanings = {number: Meaning(codec.kind, codec, False) for number, codec in codecs.items()}
+        # Each report tells them again: what a packet means stays the very same, which is quick to see.
+        if codecs != self._codecs:
+            self._codecs = codecs
+            self._meanings = {number: Meaning(codec.kind, codec, False) for number, codec in codecs.items()}
 
     def keep(self, now_s: float) -> None:
         """Every 50 ms: check the origin, and notice that it is gone."""

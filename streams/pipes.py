@@ -77,7 +77,8 @@ class Pipes:
         if not await puller.ready():
             self._failed_s[stream_id] = time.monotonic()
             return False
-        return True
+        # It may have ended, for want of viewers, while this one waited for its turn.
+        return await self.ready(stream_id) if puller.done else True
 
     def pulling(self, stream_id: str) -> bool:
         """Whether there is a puller for the stream."""
@@ -167,11 +168,12 @@ class _Puller:
         try:
             while self._watched():
                 ticket = await self._ask()
-                if ticket is None:
+                pipe = None if ticket is None else self._opened(ticket)
+                if pipe is None:
                     self._settle(False)
                     await asyncio.sleep(RETRY_S)
                 else:
-                    await self._pull(ticket)
+                    await self._pull(pipe)
         except (StreamEnded, StreamNotFound):
             self._settle(False)
             await self._on_ended(self._stream_id)
@@ -188,13 +190,20 @@ class _Puller:
             log.info("no pipe for %s yet: %r", self._stream_id, error)
             return None
 
+    def _opened(self, ticket: Ticket) -> PipeIn | None:
+        try:
+            return self._open(self._stream_id, ticket, lambda: self._settle(True), self._over.set)
+        except OSError as error:  # no port or no file to be had now: the viewers wait and we ask again
+            log.warning("no socket for a pipe of %s: %s", self._stream_id, error)
+            return None
+
     def _watched(self) -> bool:
         """Whether somebody watches, or is about to; at the first look nobody can yet."""
         return not self._first.done() or bool(self._broadcast(self._stream_id).viewers)
 
-    async def _pull(self, ticket: Ticket) -> None:
+    async def _pull(self, pipe: PipeIn) -> None:
         self._over.clear()
-        pipe = self.pipe = self._open(self._stream_id, ticket, lambda: self._settle(True), self._over.set)
+        self.pipe = pipe
         broadcast = self._broadcast(self._stream_id)
         broadcast.take_over(pipe)
         pipe.keep(time.monotonic())

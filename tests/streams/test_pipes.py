@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiortc import RTCSessionDescription
 
-from streams import pipes, stun
+from streams import pipes, rtcp, stun
 from streams.codecs import OPUS, VP8, Codec
 from streams.errors import StreamEnded
 from streams.pipe_ticket import Ticket, next_number, pack_codecs, unpack, unpack_codecs
@@ -152,6 +152,52 @@ async def test_viewers_follow_when_the_origin_dies(workers: Workers) -> None:
     assert len({old.media_key, old.feedback_key, new.media_key, new.feedback_key}) == 4
     await viewer.aclose()
     await again.aclose()
+    await host.aclose()
+
+
+async def test_a_pipe_that_finds_no_socket_is_tried_again(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin, other = await workers.start("w1"), await workers.start("w2")
+    workers.exchange.origin = origin
+    host = await Publisher().publish(origin, "s1")
+    viewer = await workers.watch(other)
+    await until("the picture", lambda: viewer.frames["video"] > 3)
+    tickets, opening, refusals = workers.exchange.tickets, other._pipes._open, []
+
+    def scarce(*args: Any) -> Any:
+        if not refusals:
+            refusals.append("no")
+            raise OSError(24, "Too many open files")
+        return opening(*args)
+
+    puller: Any = other._pipes._pullers["s1"]
+    monkeypatch.setattr(puller, "_open", scarce)
+    puller.pipe.told(rtcp.Bye((1,)))
+    before = viewer.frames["video"]
+    await until("the picture goes on", lambda: viewer.frames["video"] > before + 10)
+    assert (refusals, len(tickets)) == (["no"], 3)
+    await viewer.aclose()
+    await host.aclose()
+
+
+async def test_a_viewer_who_comes_as_the_pipe_is_closed_gets_another(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, other = await workers.start("w1"), await workers.start("w2")
+    workers.exchange.origin = origin
+    host = await Publisher().publish(origin, "s1")
+    for turns in range(4):
+        assert await other._pipes.ready("s1")
+        closing: Any = other._pipes._pullers["s1"]
+        with monkeypatch.context() as patch:
+            patch.setattr(pipes, "IDLE_S", 0.0)
+            closing._over.set()  # the puller looks up, and nobody watches
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        assert await other._pipes.ready("s1")
+        puller: Any = other._pipes._pullers["s1"]
+        assert not puller.done
+        await asyncio.wait([closing._task], timeout=5)
+    assert len(workers.exchange.tickets) > 1
     await host.aclose()
 
 

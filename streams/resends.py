@@ -17,7 +17,8 @@ class Limit(NamedTuple):
     burst: float
 
 
-USUAL = Limit(400, 256)
+RETRANSMISSIONS_PER_S = 400
+USUAL = Limit(RETRANSMISSIONS_PER_S, 256)
 #: while its path carries too little, and for so many seconds after: resends would keep the queue full that the smaller
 #: picture has to pass (seen: 9,800 packets lost in 13 s)
 STRAINED, STRAINED_S = Limit(40, 32), 3.0

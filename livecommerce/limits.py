@@ -55,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 500
     #: viewers of one stream's room, on one worker
     seats: int = 20_000
+    #: media sessions opened from one address, on one worker; loopback is exempt
+    mediaaddress: int = 500
     #: media sessions that watch, on one worker
     viewers: int = 2000
     #: media sessions that publish, on one worker

@@ -29,6 +29,7 @@ from livecommerce.http.bodies import MAX_SDP_BYTES
 from livecommerce.http.ending import ENDER, StreamEnder
 from livecommerce.http.endpoints import Body, Endpoint
 from livecommerce.http.hops import SignedHops
+from livecommerce.http.media_seats import SEATS, MediaSeats
 from livecommerce.http.middlewares import dress, edge
 from livecommerce.http.patience import PATIENCE, Patience
 from livecommerce.http.proxy import PROXY, WorkerProxy
@@ -90,6 +91,7 @@ def build_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     app[GATE] = Gate.of(context.settings.limit, TrustedProxies(context.settings.trusted_proxy), hops)
     app[DOORS] = Doors.of(context.settings)
+    app[SEATS] = MediaSeats(context.relay, most=context.settings.limit.mediaaddress)
     app[PATIENCE] = Patience()
     app[PROXY] = WorkerProxy(hops)
     app[ENDER] = StreamEnder(context, app[PROXY])

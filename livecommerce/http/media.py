@@ -25,6 +25,7 @@ from livecommerce.http.access import (
 from livecommerce.http.bodies import MAX_SDP_BYTES, path_id, read_body, read_text
 from livecommerce.http.endpoints import SDP, Body, Endpoint
 from livecommerce.http.hops import HOP
+from livecommerce.http.media_seats import SEATS
 from livecommerce.http.proxy import PROXY, OwnerUnreachable
 from livecommerce.http.turn import ice_server_links
 from livecommerce.problems import Problem
@@ -113,8 +114,10 @@ async def _answer(request: web.Request, identity: Identity, offer: str, *, pull:
     """Answer the offer here; with ``pull`` the media comes from the stream's home."""
     context = request.app[CONTEXT]
     mode, stream_id = _mode(request), request.match_info["stream_id"]
-    relay = context.relay
+    relay, seats = context.relay, request.app[SEATS]
+    seats.admit(request)
     session = await (relay.publish(stream_id, offer) if mode == "whip" else relay.view(stream_id, offer, pull=pull))
+    seats.note(request, session.id)
     if mode == "whep":
         # The token may expire while its bearer watches; a ban ends the session wherever it is.
         await request.app[BANS].attach(stream_id, identity.user_id, session.id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tests.livecommerce.edge import EdgeWorker, edge_worker
+from streams.relay_errors import Full
+from tests.livecommerce.edge import GENEROUS, OFFER, Answer, EdgeWorker, edge_worker
 
 
 async def test_before_the_start_a_viewer_is_told_to_come_back(edge: EdgeWorker) -> None:
@@ -62,6 +64,43 @@ async def test_any_worker_answers_a_viewer_of_a_stream_that_lives_elsewhere(redi
         assert refused.headers.getall("Access-Control-Allow-Origin") == ["*"]
         assert (await two.ask("DELETE", answer.headers["Location"], token=viewer)).status == 200
         assert {kind for kind, _ in one.relay.sessions.values()} == {"publish"}
+
+
+async def test_a_full_worker_says_when_to_come_back(edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream_id = await edge.stream()
+    await edge.go_live(stream_id)
+
+    async def full(*_: object, **__: object) -> None:
+        raise Full("No more.", retry_after_ms=2000)
+
+    monkeypatch.setattr(edge.relay, "view", full)
+    monkeypatch.setattr(edge.relay, "publish", full)
+    for path, token in (
+        (f"/whep/{stream_id}", edge.token("v", "watch")),
+        (f"/whip/{stream_id}", edge.token("host", "host")),
+    ):
+        answer = await edge.offer(path, token)
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "full", "2")
+
+
+async def test_one_address_cannot_fill_a_worker_with_sessions(redis: Redis) -> None:
+    """Counted from the offer on, for none of its peers need ever come; who leaves makes room."""
+    limits = msgspec.structs.replace(GENEROUS, mediaaddress=3)
+    async with edge_worker(redis, trusted_proxy=("127.0.0.0/8",), limits=limits) as edge:
+        stream_id, viewer = await edge.stream(), edge.token("v", "watch")
+        await edge.go_live(stream_id)
+
+        async def watch(address: str) -> Answer:
+            headers = {"Content-Type": "application/sdp", "X-Forwarded-For": address}
+            return await edge.ask("POST", f"/whep/{stream_id}", token=viewer, data=OFFER, headers=headers)
+
+        watching = [await watch(f"2001:db8::{each}") for each in (1, 2, 3)]
+        assert [each.status for each in watching] == [201] * 3
+        refused = await watch("2001:db8::4")
+        assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, "full", "5")
+        assert [(await watch(each)).status for each in ("2001:db8:0:1::1", "127.0.0.1")] == [201, 201]
+        await edge.ask("DELETE", watching[0].headers["Location"], token=viewer)
+        assert [(await watch("2001:db8::4")).status for _ in range(2)] == [201, 503]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

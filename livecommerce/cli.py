@@ -100,6 +100,8 @@ def cli() -> None:
         help="A limit, like user=20/100 (a second/at once), viewers=2000 (docs/limits.md); repeatable.")  # fmt: skip
 @option("--payments", metavar="MODULE:FACTORY", default="",
         help="The shop's own payment provider, like my_shop.payments:provider (docs/deals.md).")  # fmt: skip
+@option("--end-after", metavar="SECONDS", type=int, default=_DEFAULTS.end_after, show_default=True,
+        help="When a stream ends whose host went away and does not come back; 0 for never.")  # fmt: skip
 @option("--turn-url", metavar="URL", default="",
         help="TURN server to tell hosts and viewers of, like turn:turn.shop.example:3478.")  # fmt: skip
 @option("--turn-secret", metavar="TEXT", default="", help="Its shared secret (static-auth-secret of coturn).")

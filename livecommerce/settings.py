@@ -25,6 +25,8 @@ class SettingsError(Exception):
     """Settings no server can have; the text is one sentence for people."""
 
 
+#: a stream without its host ends after a year at the latest
+MAX_END_AFTER_S = 365 * 86_400
 #: worker processes of one supervisor: more than any machine's cores, fewer than hurt
 MAX_WORKERS = 256
 
@@ -56,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limits = Limits()
     #: the shop's payment provider, ``module:factory``; empty: the simulated one in development, else none
     payments: str = ""
+    #: seconds after which a stream ends whose host went away and did not come back; 0: never
+    end_after: int = 3600
     turn_url: str = ""
     turn_secret: str = ""
     tls_cert: str = ""
@@ -127,6 +131,8 @@ def _check_media(settings: Settings) -> None:
         raise SettingsError(
             f"--media-port {settings.media_port} is too high for {settings.workers} workers: each takes one."
         )
+    if not 0 <= settings.end_after <= MAX_END_AFTER_S:
+        raise SettingsError(f"--end-after must be 0 (never) to {MAX_END_AFTER_S}, not {settings.end_after}.")
     for name in settings.media_host.split(",") if settings.media_host else ():
         if not _is_address_or_name(name.strip()) or _is_wildcard(name.strip()):
             raise SettingsError(f"--media-host {name!r} is no address that viewers could send to.")

@@ -102,6 +102,20 @@ class StreamService:
         await self._store.change(END, stream_id)
         return await self._settle_hint(stream_id)
 
+    async def abandoned(self, before_ms: int) -> Sequence[str]:
+        """The streams whose host has been away since before this moment (ms by Valkey's clock)."""
+        return await self._store.interrupted(before_ms)
+
+    async def end_abandoned(self, stream_id: str, before_ms: int) -> bool:
+        """End a stream if its host still is away, since before this moment; whether it ended now.
+
+        Emits ``stream.ended``. Raises :class:`StreamNotFound`.
+        """
+        ended = await self._store.change(END, stream_id, str(before_ms)) == 1
+        if ended:
+            await self._settle_hint(stream_id)
+        return ended
+
     async def origin(self, stream_id: str) -> Origin | None:
         """Who publishes the stream's media; ``None`` unless it is live."""
         return await self._store.origin(stream_id)

@@ -31,6 +31,8 @@ BAND = 10**14
 RANKS = {StreamState.LIVE: 3, StreamState.INTERRUPTED: 2, StreamState.CREATED: 1, StreamState.ENDED: 0}
 #: a hint may precede its stream by no more than a creation takes
 HINT_GRACE_MS = 60_000
+#: streams looked at in one round trip
+SCAN = 500
 
 
 class Place(NamedTuple):
@@ -99,6 +101,20 @@ class StreamStore:
         for stream_id in stream_ids:
             pipeline.hmget(keys.stream(stream_id), "origin_worker", "origin_session")
         return [_origin(*found) for found in await pipeline.execute()]
+
+    async def interrupted(self, before_ms: int) -> list[str]:
+        """Streams interrupted since before this moment, or since nobody knows when."""
+        found: list[str] = []
+        place: Place | None = Place((RANKS[StreamState.INTERRUPTED] + 1) * BAND, "")
+        while places := await self.places(place, SCAN, lowest=RANKS[StreamState.INTERRUPTED] * BAND):
+            place = places[-1]
+            pipeline = self._redis.pipeline(transaction=False)
+            for each in places:
+                pipeline.hmget(keys.stream(each.stream_id), "state", "interrupted_ms")
+            for each, (state, since_ms) in zip(places, await pipeline.execute(), strict=True):
+                if state is not None and _text(state) == StreamState.INTERRUPTED and int(since_ms or 0) < before_ms:
+                    found.append(each.stream_id)
+        return found
 
     async def now_ms(self) -> int:
         """Valkey's clock."""

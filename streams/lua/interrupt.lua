@@ -9,7 +9,8 @@ local state = redis.call('HGET', key, 'state')
 if not state then return -1 end
 if state ~= 'live' or redis.call('HGET', key, 'origin_session') ~= session then return 0 end
 
-redis.call('HSET', key, 'state', 'interrupted')
+local now = now_ms()
+redis.call('HSET', key, 'state', 'interrupted', 'interrupted_ms', integer(now))
 redis.call('HDEL', key, 'origin_worker', 'origin_session')
-emit(room, log, now_ms(), 'stream.interrupted', '{}')
+emit(room, log, now, 'stream.interrupted', '{}')
 return 1

@@ -11,5 +11,6 @@ if state == 'ended' then return -2 end
 
 redis.call('HSET', key, 'state', 'live', 'origin_worker', worker, 'origin_session', session)
 if state == 'live' then return 0 end
+redis.call('HDEL', key, 'interrupted_ms')
 emit(room, log, now_ms(), 'stream.live', '{}')
 return 1

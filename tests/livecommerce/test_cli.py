@@ -81,6 +81,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "trusted_proxy": ("10.0.0.0/8,192.168.0.0/16", ("10.0.0.0/8", "192.168.0.0/16")),
     "allow_origin": ("https://a.example,https://b.example", ("https://a.example", "https://b.example")),
     "payments": ("my_shop.payments:provider", "my_shop.payments:provider"),
+    "end_after": ("60", 60),
     "turn_url": ("turn:turn.shop.example", "turn:turn.shop.example"),
     "turn_secret": ("s", "s"),
     "tls_cert": (__file__, __file__),

@@ -8,8 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from livecommerce import keys
-from livecommerce.http import placement
+from livecommerce.http import ending, placement
 from livecommerce.http.ending import ENDER, GIVE_UP_MS, GRACE_MS
+from streams import keys as stream_keys
 from tests.livecommerce.edge import EdgeWorker, edge_worker, until
 from tests.livecommerce.test_http_api import open_deal
 
@@ -111,3 +112,26 @@ async def test_an_end_whose_home_does_not_answer_is_tried_again(redis: Redis, mo
         monkeypatch.setattr("livecommerce.http.ending.GRACE_MS", -1000)
         await one.app[ENDER].sweep()
         assert await redis.zscore(keys.ENDING, stream_id) is None
+
+
+async def test_a_stream_whose_host_does_not_come_back_ends_whole(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "AWAY_SWEEP_S", 0.05)
+    async with edge_worker(redis, end_after=1) as edge:
+        away, live = await edge.stream(), await edge.stream()
+        path = await open_deal(edge, away)
+        session = await edge.go_live(away)
+        await edge.go_live(live)
+        await edge.context.streams.interrupted(away, session_id=session.rpartition("/")[2])
+        await redis.hincrby(stream_keys.stream(away), "interrupted_ms", -900)
+
+        async def whole() -> bool:
+            return (await edge.ask("GET", path)).body["state"] == "closed" and away in edge.relay.ended
+
+        await until(whole)
+        states = {each: (await edge.ask("GET", f"/api/v1/streams/{each}")).body["state"] for each in (away, live)}
+        assert states == {away: "ended", live: "live"}
+
+
+async def test_a_host_may_stay_away_for_as_long_as_the_operator_says(redis: Redis) -> None:
+    async with edge_worker(redis, end_after=0) as edge:
+        assert not edge.app[ENDER]._looking.running

@@ -44,6 +44,8 @@ def test_what_a_server_can_run_with_is_accepted(options: dict[str, Any]) -> None
         ({"workers": 0}, "--workers"),
         ({"media_port": -1}, "--media-port"),
         ({"media_port": 70_000}, "--media-port"),
+        ({"end_after": -1}, "--end-after"),
+        ({"end_after": 400 * 86_400}, "--end-after"),
         ({"media_port": 65_533, "workers": 4}, "--media-port"),
         ({"media_host": "0.0.0.0"}, "--media-host"),
         ({"media_host": "1.2.3.4,"}, "--media-host"),

@@ -174,6 +174,31 @@ async def test_a_page_of_no_or_too_many_streams_is_refused(streams: StreamServic
         await streams.list(after=None, limit=limit)
 
 
+async def test_a_stream_ends_when_its_host_has_been_away_for_long_and_in_no_other_state(
+    streams: StreamService, redis: Redis
+) -> None:
+    made = {state: await in_state(streams, state) for state in StreamState}
+    away, long_ago = made[StreamState.INTERRUPTED], await in_state(streams, StreamState.INTERRUPTED)
+    old = await in_state(streams, StreamState.INTERRUPTED)
+    await redis.hincrby(f"lc:{{{long_ago.id}}}:stream", "interrupted_ms", -60_000)
+    await redis.hdel(f"lc:{{{old.id}}}:stream", "interrupted_ms")  # by a version that did not note it
+    seconds, _ = await redis.time()
+    before_ms = seconds * 1000 - 30_000
+    found = await streams.abandoned(before_ms)
+    assert {long_ago.id, old.id} == set(found) & {each.id for each in (*made.values(), long_ago, old)}
+    ended = {each.id: await streams.end_abandoned(each.id, before_ms) for each in (*made.values(), long_ago, old)}
+    assert [each for each, done in ended.items() if done] == [long_ago.id]
+    assert (await streams.get(long_ago.id)).state is StreamState.ENDED
+    assert (await events(redis, long_ago))[-1] == "stream.ended"
+    assert long_ago.id not in await streams.abandoned(before_ms)
+    assert old.id not in await streams.abandoned(before_ms), "it counts from the first look on"
+    assert not await streams.end_abandoned(long_ago.id, before_ms)
+    # Who comes back begins anew.
+    await streams.went_live(away.id, **HERE)
+    assert not await streams.end_abandoned(away.id, seconds * 1000 + 60_000)
+    assert (await streams.get(away.id)).state is StreamState.LIVE
+
+
 async def test_the_sweep_interrupts_exactly_the_streams_whose_worker_is_gone(
     streams: StreamService, redis: Redis
 ) -> None:

@@ -30,6 +30,7 @@ from livecommerce.room import Room
 from livecommerce.room_log import RoomLog, epoch_of
 from livecommerce.scripting import ScriptRunner
 from livecommerce.tasks import stop
+from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Hub:
         self._redis = redis
         self._linger_s = linger_s
         self.bus = Bus(redis)
+        self._sender = Sender()
         self.log = RoomLog(run_script, follows_replication=follows_replication)
         self.reactions = Reactions(redis, self.position)
         self._rooms: dict[str, Room] = {}
@@ -111,6 +113,7 @@ class Hub:
             await room.aclose()
         await self.reactions.aclose()
         await self.bus.aclose()
+        self._sender.close()
 
     # for presence and commands
 
@@ -220,7 +223,7 @@ class Hub:
         return room
 
     async def _open_now(self, stream_id: str) -> Room:
-        room = Room(stream_id, self.bus, self.log)
+        room = Room(stream_id, self.bus, self.log, self._sender)
         room.on_released = self.on_released
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):

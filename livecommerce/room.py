@@ -28,6 +28,7 @@ from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
 from livecommerce.told import for_those_here, released_deal
+from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ LOOK_TIMEOUT_S = 1.0
 class Room:
     """Owned by the hub, which opens it, closes it, and puts viewers in."""
 
-    def __init__(self, stream_id: str, bus: Bus, room_log: RoomLog) -> None:
+    def __init__(self, stream_id: str, bus: Bus, room_log: RoomLog, sender: Sender) -> None:
         self.stream_id = stream_id
         self.epoch = ""
         self.position = 0
@@ -55,7 +56,7 @@ class Room:
         self.visitors = 0
         self.emptied_s = asyncio.get_running_loop().time()
         #: what waits to be sent, and the joined viewers it is sent to
-        self.tick = Tick()
+        self.tick = Tick(sender)
         self.roster = Roster()
         #: whom the host made moderators, as far as is known here; commands ask Valkey
         self.moderators: frozenset[str] = frozenset()
@@ -68,8 +69,7 @@ class Room:
         self.on_ban: Callable[[str, int | None], None] | None = None
         #: told of each deal whose units came back (stream id, deal id)
         self.on_released: Callable[[str, str], None] | None = None
-        self._bus = bus
-        self._log = room_log
+        self._bus, self._log = bus, room_log
         self._channel = keys.log(stream_id)
         self._loaded = False
         self._early: dict[int, bytes] = {}

@@ -19,6 +19,7 @@ from livecommerce.room import Room
 from livecommerce.room_log import Ring, RoomLog
 from livecommerce.scripting import ScriptRunner
 from livecommerce.tick import SLOTS_MAX, Tick
+from livecommerce.uring import Sender
 from tests.livecommerce.rooms import eventually
 from tests.livecommerce.test_outbox import Wire
 
@@ -50,7 +51,7 @@ class Teller:
 
 @pytest.fixture
 async def room(run_script: ScriptRunner, stream_id: str) -> AsyncIterator[Room]:
-    made = Room(stream_id, cast(Any, MuteBus()), RoomLog(run_script))
+    made = Room(stream_id, cast(Any, MuteBus()), RoomLog(run_script), Sender())
     await made.open()
     yield made
     await made.aclose()
@@ -165,7 +166,7 @@ async def test_reading_again_waits_for_a_log_that_is_away(
 
 
 async def test_a_busy_room_ticks_at_most_every_twenty_milliseconds() -> None:
-    tick, wire = Tick(), Wire()
+    tick, wire = Tick(Sender()), Wire()
     member = Member(wire, JSON, user_id="ann", roles=(), expires_s=2e9, shut=lambda code: None, now_s=0)
     member.held = None
     tick.joined[member] = None
@@ -187,7 +188,7 @@ async def test_a_busy_room_ticks_at_most_every_twenty_milliseconds() -> None:
 
 
 async def test_only_the_newest_of_a_slot_waits_and_slots_are_bounded() -> None:
-    tick = Tick()
+    tick = Tick(Sender())
     for n in range(SLOTS_MAX * 3):
         tick.show(f"slot {n}", Item(b"{}"))
         tick.show("always", Item(b"%d" % n))

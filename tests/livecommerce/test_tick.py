@@ -14,9 +14,24 @@ import uvloop
 from livecommerce.frames import JSON, MSGPACK, Batch, Codec, Item
 from livecommerce.member import Member
 from livecommerce.tick import Tick
+from livecommerce.uring import Sender
 from tests.livecommerce.rooms import eventually
 
 Make = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.fixture(params=["joined", "one by one"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By io_uring, and as where there is none."""
+    monkeypatch.setenv("UV_USE_IO_URING", "0" if request.param == "one by one" else "1")
+    sender = Sender()
+    joins = sender.joins
+    sender.close()
+    if request.param == "joined" and not joins:
+        pytest.skip("no io_uring here")
+    assert joins == (request.param == "joined")
+
+
 LOOPS = pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
@@ -34,7 +49,8 @@ class Stage:
     """A tick, and viewers on connections of their own."""
 
     def __init__(self) -> None:
-        self.tick = Tick()
+        self.sender = Sender()
+        self.tick = Tick(self.sender)
         self.transports: list[asyncio.Transport] = []
         self._theirs: list[socket.socket] = []
         self._offset = 0
@@ -51,6 +67,7 @@ class Stage:
         for transport in self.transports:
             transport.abort()
         await asyncio.sleep(0)
+        self.sender.close()
 
     async def connect(self) -> tuple[socket.socket, asyncio.Transport]:
         before = len(self.transports)

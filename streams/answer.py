@@ -79,8 +79,7 @@ def choose_publisher(offer: Offer) -> dict[str, Chosen]:
             chosen[section.kind] = Chosen(section, tuple(best), _agreed(section, wanted), rids)
     if "video" not in chosen:
         raise BadSdp("The offer sends no video that can be relayed (VP8, H264, VP9 or AV1).")
-    _check(chosen)
-    return chosen
+    return _bundled(offer, chosen)
 
 
 def _layers(section: Section, best: Format) -> tuple[str, ...]:
@@ -110,8 +109,7 @@ def choose_viewer(offer: Offer, playing: dict[str, Codec]) -> dict[str, Chosen]:
         chosen[section.kind] = Chosen(section, tuple(ordered), _agreed(section, [ORIENTATION]))
     if not chosen:
         raise BadSdp("The offer can receive nothing that this stream sends.")
-    _check(chosen)
-    return chosen
+    return _bundled(offer, chosen)
 
 
 def _usable(section: Section, directions: tuple[str, ...]) -> bool:
@@ -127,8 +125,26 @@ def _agreed(section: Section, wanted: Sequence[str]) -> dict[str, int]:
     return {uri: section.extensions[uri] for uri in wanted if section.extensions.get(uri, 15) < 15}
 
 
+def _bundled(offer: Offer, chosen: dict[str, Chosen]) -> dict[str, Chosen]:
+    """One transport for all: that of the first accepted section that the offer bundles (RFC 8843 §7.3.1).
+
+    GStreamer gives each section credentials of its own; one that is bundle-only need not have any.
+    """
+    sections = {each.section.mid: each.section for each in chosen.values()}
+    if set(sections) <= set(offer.bundle):
+        tagged = next(sections[mid] for mid in offer.bundle if mid in sections)
+        chosen = {kind: each._replace(section=_moved(each.section, tagged)) for kind, each in chosen.items()}
+    _check(chosen)
+    return chosen
+
+
+def _moved(section: Section, tagged: Section) -> Section:
+    return section._replace(
+        ufrag=tagged.ufrag, password=tagged.password, fingerprints=tagged.fingerprints, setup=tagged.setup
+    )
+
+
 def _check(chosen: dict[str, Chosen]) -> None:
-    """One transport for all: every accepted section has to allow it."""
     for each in chosen.values():
         section = each.section
         if not (4 <= len(section.ufrag) <= 256 and 22 <= len(section.password) <= 256):
@@ -163,16 +179,17 @@ def _candidates(addresses: tuple[str, ...], port: int) -> tuple[str, ...]:
 
 def write(offer: Offer, chosen: dict[str, Chosen], local: Local, session: int, *, senders: dict[str, Sender]) -> str:
     """The answer's text; ``senders`` are the outgoing tracks by kind, empty for a publisher."""
-    accepted = {id(each.section): each for each in chosen.values()}
-    mids = [section.mid for section in offer.sections if id(section) in accepted]
+    accepted = {each.section.mid: each for each in chosen.values()}
+    # The section whose transport counts stands first, as in the offer.
+    mids = [mid for mid in dict.fromkeys((*offer.bundle, *(each.mid for each in offer.sections))) if mid in accepted]
     lines = ["v=0", f"o=- {session} 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite"]
     lines.append(f"a=group:BUNDLE {' '.join(mids)}")
     if offer.mixed_extensions:
         lines.append("a=extmap-allow-mixed")
     lines.append("a=msid-semantic: WMS *")
     for section in offer.sections:
-        if id(section) in accepted:
-            lines += _accepted(accepted[id(section)], local, senders.get(section.kind), sending=bool(senders))
+        if section.mid in accepted:
+            lines += _accepted(accepted[section.mid], local, senders.get(section.kind), sending=bool(senders))
         else:
             lines += [f"m={section.kind} 0 {section.protocol} {section.raw_formats}", "c=IN IP4 0.0.0.0"]
             lines += ["a=inactive", f"a=mid:{section.mid}"]

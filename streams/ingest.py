@@ -87,7 +87,12 @@ class MissingPackets:
         self._highest: int | None = None
         #: number → (tries, when asked last)
         self._waiting: dict[int, tuple[int, float]] = {}
-        self.abandoned = 0
+        self.abandoned = self._told = 0
+
+    def gave_up(self) -> bool:
+        """Whether any was abandoned since this was asked last."""
+        told, self._told = self._told, self.abandoned
+        return told != self.abandoned
 
     @property
     def some(self) -> bool:

@@ -105,13 +105,20 @@ class Picture:
             changed = [lane for lane in self.lanes if self._changed(lane, now_s)]
             if changed:
                 self._retarget_all(now_s)
-        for lane in self.lanes:
-            wanted = bool(lane.audience.waiting or lane.audience.incoming)
-            if lane.requests.due(now_s, wanted=wanted) and (publisher := self._publisher()) is not None:
-                publisher.ask_keyframe(lane.track)
+        publisher = self._publisher()
+        if publisher is not None:
+            self._ask_all(publisher, now_s)
         for viewer, (until_s, bits_per_s) in self._probes.items():
             if now_s < until_s:
                 viewer.probe(round(bits_per_s / 8 * TICK_S))
+
+    def _ask_all(self, publisher: Publisher, now_s: float) -> None:
+        for lane in self.lanes:
+            if publisher.gave_up(lane.track) and lane.audience.size:
+                self._ask(lane, now_s)  # its viewers would find out by waiting: Chromium's for 3 s
+            wanted = bool(lane.audience.waiting or lane.audience.incoming)
+            if lane.requests.due(now_s, wanted=wanted):
+                publisher.ask_keyframe(lane.track)
 
     def _changed(self, lane: Lane, now_s: float) -> bool:
         """Notice a layer that has stopped while another goes on, or has come back for good."""

@@ -245,6 +245,11 @@ class Publisher(Peer):
         self.send_rtcp(rtcp.build_pli(FEEDBACK_SSRC, source.statistics.ssrc))
         return True
 
+    def gave_up(self, track: Track) -> bool:
+        """Whether packets of a layer will never come, since the last time: without them only a keyframe helps."""
+        source = self._feeding.get(track)
+        return source is not None and source.missing.gave_up()
+
     def _pictures(self) -> list[_Source]:
         """What feeds the layers of the picture."""
         return [source for track, source in self._feeding.items() if track.kind == "video"]

@@ -60,6 +60,7 @@ def test_what_never_comes_is_given_up() -> None:
     asked = [missing.due(index * RETRY_S * 1.01) for index in range(1, MAX_TRIES + 3)]
     assert [len(each) for each in asked] == [1] * (MAX_TRIES - 1) + [0] * 3
     assert (missing.abandoned, len(missing)) == (1, 0)
+    assert [missing.gave_up(), missing.gave_up()] == [True, False]
 
 
 def test_a_hole_too_large_is_not_asked_for() -> None:

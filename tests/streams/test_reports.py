@@ -13,6 +13,7 @@ import pytest
 from load_tests.viewers_host import Rate, SyntheticHost
 from load_tests.whep_peer import VP8, Shared, WebRtcPeer
 from streams import rtcp, rtp
+from streams.ingest import MAX_GAP
 from streams.publisher import REMB_BITS_PER_SECOND
 from streams.relay import Relay
 from streams.rtp import FIXED
@@ -107,5 +108,47 @@ async def test_transport_feedback_tells_each_packet_and_only_orientation_goes_on
             assert header is not None
             expected = {} if orientation is None else {ORIENTATION_ID: bytes((orientation,))}
             assert rtp.extension_values(data, header) == expected
+        host.close()
+        viewer.close()
+
+
+def picture(host: Listener, number: int, *, keyframe: bool = False) -> None:
+    """Send a frame of one packet."""
+    header = FIXED.pack(0x80, 0x80 | VP8, number, 3000 * number, host.ssrcs[1])
+    host.send_rtp(header + (b"\x10\x00" if keyframe else b"\x10\x01") + bytes(20))
+
+
+async def test_a_packet_that_is_missing_is_asked_for_again_and_again_until_it_comes(relay: Relay) -> None:
+    async with watching(relay) as (http, url):
+        host = Listener("sendonly")
+        await host.connect(http, f"{url}whip/s1", "")
+        for number in (1, 2, 4):
+            picture(host, number, keyframe=number == 1)
+
+        def asked() -> list[tuple[int, ...]]:
+            return [each.sequences for each in host.heard(rtcp.Nack)]
+
+        await until("three requests", lambda: len(asked()) >= 3)
+        picture(host, 3)
+        await until("it has come", lambda: relay.stats("s1")["packets_recovered"] == 1)
+        assert set(asked()) == {(3,)}
+        assert relay.stats("s1")["nacks_sent"] >= 3
+        host.close()
+
+
+async def test_for_what_never_comes_the_host_is_asked_for_a_keyframe_at_once(relay: Relay) -> None:
+    """A hole too large to be asked for: a viewer would notice only after a while, and everybody would wait."""
+    async with watching(relay) as (http, url):
+        host, viewer = Listener("sendonly"), Listener("recvonly")
+        await host.connect(http, f"{url}whip/s1", "")
+        picture(host, 1, keyframe=True)
+        await until("a keyframe", lambda: relay.stats("s1").get("packets_received", 0) == 1)
+        await viewer.connect(http, f"{url}whep/s1", "")
+        await until("the picture", lambda: viewer.media)
+        assert host.heard(rtcp.KeyframeRequest) == []
+        picture(host, 2 + MAX_GAP + 1)
+        await until("a request", lambda: host.heard(rtcp.KeyframeRequest))
+        assert host.heard(rtcp.Nack) == []
+        assert relay.stats("s1")["keyframe_requests_sent"] == 1
         host.close()
         viewer.close()

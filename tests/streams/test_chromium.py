@@ -80,6 +80,16 @@ async def test_two_viewers_see_and_hear_a_host_and_go_on_after_it_reloads(
     assert len([event for event in events.told if event[0] == "started"]) == 2, started
 
 
+@pytest.mark.parametrize("codec", ["VP9", pytest.param("AV1", marks=pytest.mark.soak)])
+async def test_other_codecs_go_to_who_can_play_them(browser: Browser, address: str, relay: Relay, codec: str) -> None:
+    await opened(browser, address, "whip", codec)
+    early = await opened(browser, address, "whep")
+    await plays(early, more=20)
+    late = await opened(browser, address, "whep")
+    await plays(late, more=20)
+    assert relay.stats("s1")["codecs"]["video"] == codec
+
+
 async def test_a_late_viewer_sees_a_picture_at_once_and_the_host_sends_what_it_can(
     browser: Browser, address: str, relay: Relay
 ) -> None:

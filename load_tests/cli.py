@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "idle-sockets": "load_tests.scenario_commands:idle_sockets",
     "first-frame": "load_tests.commands:first_frame",
     "join-delay": "load_tests.commands:join_delay",
+    "strangers": "load_tests.commands:strangers",
     "generator": "load_tests.commands:generator",
     "bench": "load_tests.bench:main",
     "compare": "load_tests.compare:main",

@@ -85,6 +85,16 @@ def join_delay(url: str | None, joins: int, seed: int, chromium: str, json_path:
     _finish(measure(url, joins=joins, chromium=chromium, seed=seed), json_path)
 
 
+@click.command()
+@click.option("--rounds", default=300, show_default=True, type=click.IntRange(1, 100_000), help="Batches of each kind.")
+@json_option
+def strangers(rounds: int, json_path: Path | None) -> None:
+    """What datagrams of nobody cost a relay: CPU for each, by kind, reading included, beside the bare reading."""
+    from load_tests.strangers import measure
+
+    _finish(measure(rounds), json_path)
+
+
 @click.command("flash-sale", epilog=FLASH_SALE_EXAMPLES)
 @click.option("--buyers", default=2000, show_default=True, type=click.IntRange(1, 50_000), help="Concurrent buyers.")
 @click.option("--units", default=100, show_default=True, type=click.IntRange(1, 1_000_000), help="Stock.")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 _MAGIC = b"\x21\x12\xa4\x42"
 _MAPPED, _USERNAME, _INTEGRITY, _USE_CANDIDATE, _FINGERPRINT = 0x0020, 0x0006, 0x0008, 0x0025, 0x8028
 _ATTRIBUTE = struct.Struct("!HH")
+_read_attribute = _ATTRIBUTE.unpack_from
 _HEADER_BYTES, _INTEGRITY_BYTES = 20, 24
 _INTEGRITY_HEAD, _FINGERPRINTED = _ATTRIBUTE.pack(_INTEGRITY, 20), struct.Struct("!HHI")
 _REQUEST, _RESPONSE = 0x0001, 0x0101
@@ -24,7 +25,8 @@ _FINGERPRINT_XOR = 0x5354554E
 #: a real request has 80–140 bytes
 _MAX_BYTES = 548
 #: who is meant stands first, or after a few others; to look through all that fit would cost 130 times as much
-_MAX_BEFORE_USERNAME = 12
+_MAX_BEFORE_USERNAME = 8
+_PLACES = range(_MAX_BEFORE_USERNAME + 1)
 
 
 class BindingRequest(NamedTuple):
@@ -43,17 +45,17 @@ def looks_like_request(data: bytes | memoryview) -> bool:
 def local_ufrag(data: bytes | memoryview) -> str | None:
     """The part of USERNAME before the colon: ours; found without parsing the rest."""
     position, last = _HEADER_BYTES, len(data) - 4
-    for _ in range(_MAX_BEFORE_USERNAME + 1):
+    for _ in _PLACES:
         if position > last:
             return None
-        kind, length = _ATTRIBUTE.unpack_from(data, position)
+        kind, length = _read_attribute(data, position)
         position += 4
         if kind == _USERNAME:
             try:
-                return bytes(data[position : position + length]).decode("ascii").partition(":")[0]
+                return str(data[position : position + length], "ascii").partition(":")[0]
             except UnicodeDecodeError:
                 return None
-        position += length + (-length % 4)
+        position += length + 3 & ~3
     return None
 
 

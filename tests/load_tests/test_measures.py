@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from load_tests import first_frame, idle, join_delay, startup
+from load_tests import first_frame, idle, join_delay, startup, strangers
 from load_tests.own_server import own_server
 from tests.browser.chromium import require_chromium
 
@@ -46,3 +46,11 @@ def test_who_joins_is_not_behind_who_was_there_before() -> None:
     require_chromium()
     report = join_delay.measure(None, joins=6, chromium="chromium")
     assert report.passed, report.checks
+
+
+def test_what_strangers_cost_is_measured_by_kind() -> None:
+    report = strangers.measure(2)
+    assert set(report.figures) == {*strangers.kinds(), "the bare reading"}
+    assert all(check.passed for check in report.checks if "cheap" not in check.name)
+    assert [strangers.cheap({"RTP": 1.0, "noise": us}).passed for us in (5.0, 5.1)] == [True, False]
+    assert [strangers.unanswered(9, *counts).passed for counts in ((9, 0), (8, 0), (9, 1))] == [True, False, False]

@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 
 from livecommerce import keys
 from livecommerce.http.turn import ice_server_links
+from streams.errors import StreamsError
+from streams.relay_errors import BadFragment, PreconditionFailed, PreconditionRequired, SessionNotFound
 from tests.livecommerce.edge import OFFER, EdgeWorker, edge_worker
 
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -45,6 +47,33 @@ async def test_candidates_trickle_and_a_restart_answers_with_the_new_tag(edge: E
         ("a=end-of-candidates\r\n", None),
         ("a=ice-ufrag:x\r\n", "*"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (PreconditionRequired("Which one?"), 428),
+        (PreconditionFailed("Another one now."), 412),
+        (BadFragment("No fragment."), 422),
+        (SessionNotFound("Gone meanwhile."), 404),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+async def test_what_a_patch_is_refused_with(
+    edge: EdgeWorker, monkeypatch: pytest.MonkeyPatch, refusal: StreamsError, status: int
+) -> None:
+    host, session = edge.token("host", "host"), await edge.go_live(await edge.stream())
+
+    async def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(edge.relay, "patch", refuse)
+    answer = await edge.ask("PATCH", session, token=host, data="a=ice-ufrag:x\r\n", headers={"Content-Type": FRAGMENT})
+    assert (answer.status, answer.code) == (status, refusal.code)
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    for kind, code in (("application/sdp", 415), (FRAGMENT, status)):
+        headers = {"Content-Type": kind}
+        assert (await edge.ask("PATCH", session, token=host, data="a=x\r\n", headers=headers)).status == code
 
 
 async def test_a_session_is_ended_once(edge: EdgeWorker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Protocol
 
 from chat.service import ChatService, Pace
@@ -13,6 +14,7 @@ from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
 from livecommerce.context import Context
+from livecommerce.http import placement
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
 from livecommerce.limits import ClaimPace, Rate
@@ -81,7 +83,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     for part in parts:
         stack.push_async_callback(part.aclose)
         await part.start()
-    return Context(
+    context = Context(
         settings=settings,
         worker_id=worker_id,
         redis=redis,
@@ -97,6 +99,8 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         presence=presence,
         analytics=analytics,
     )
+    reporter.keep_home = partial(placement.keep_home, context)
+    return context
 
 
 def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:

@@ -48,6 +48,8 @@ class MediaReporter:
         self._streams = streams
         self._worker_id = worker_id
         self.end_media = end_media
+        #: called now and then for each stream whose media arrives here: others may have taken this worker for dead
+        self.keep_home: Callable[[str], Awaitable[None]] | None = None
         self._live: dict[str, str] = {}
         self._pending: dict[str, _News] = {}
         self._wake = asyncio.Event()
@@ -120,8 +122,11 @@ class MediaReporter:
     async def _compare(self) -> None:
         for stream_id, session_id in list(self._live.items()):
             with contextlib.suppress(RedisError, OSError):
-                if await self._streams.origin(stream_id) is None:
+                origin = await self._streams.origin(stream_id)
+                if origin is None:
                     self._put(stream_id, _News(session_id, started=True))
+                elif origin.session_id == session_id and self.keep_home is not None:
+                    await self.keep_home(stream_id)
 
     async def _over(self, stream_id: str, refusal: StreamsError) -> None:
         log.info("media of %s is refused: %s", stream_id, refusal.detail)

@@ -44,6 +44,18 @@ async def settle(context: Context, stream_id: str, *, gone: str) -> str:
     return _text(answer)
 
 
+async def keep_home(context: Context, stream_id: str) -> None:
+    """Make this worker, where the stream's media arrives, its home again.
+
+    A worker that Valkey did not hear of for some seconds is taken for dead, and its streams settle elsewhere while
+    its host still sends to it: who came since would wait there for media that never comes.
+    """
+    home = _text(await context.redis.get(keys.home(stream_id)))
+    if home != context.worker_id:
+        log.warning("the home of %s went to %s while its media arrives here: taken back", stream_id, home or "nobody")
+        await settle(context, stream_id, gone=home)
+
+
 async def end_media(context: Context, proxy: WorkerProxy, stream_id: str) -> bool:
     """End the stream's media sessions at its home, and forget the home; False when the home cannot be reached."""
     home = _text(await context.redis.get(keys.home(stream_id)))

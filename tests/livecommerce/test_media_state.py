@@ -111,6 +111,30 @@ async def test_a_stream_swept_while_its_media_goes_on_is_live_again(
     await reporter.aclose()
 
 
+async def test_a_home_is_kept_where_the_media_of_the_newest_session_arrives(
+    streams: StreamService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_state, "COMPARE_S", 0.02)
+    kept: list[str] = []
+
+    async def keep_home(stream_id: str) -> None:
+        kept.append(stream_id)
+
+    reporter = MediaReporter(streams, worker_id="w1")
+    reporter.keep_home = keep_home
+    await reporter.start()
+    moved, mine = await new_stream(streams), await new_stream(streams)
+    for stream_id in (moved, mine):
+        await reporter.media_started(stream_id, "w1.a")
+        await state_is(streams, stream_id, StreamState.LIVE)
+    await streams.went_live(moved, worker_id="w2", session_id="w2.b")
+    await eventually(lambda: mine in kept)
+    kept.clear()
+    await eventually(lambda: kept.count(mine) > 2)
+    assert moved not in kept
+    await reporter.aclose()
+
+
 async def test_media_of_an_ended_stream_is_ended_too(streams: StreamService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_state, "COMPARE_S", 0.05)
     ended: list[str] = []

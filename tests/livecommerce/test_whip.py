@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from livecommerce import keys
+from livecommerce.http import placement
 from livecommerce.http.turn import ice_server_links
 from streams.errors import StreamsError
 from streams.relay_errors import BadFragment, PreconditionFailed, PreconditionRequired, SessionNotFound
@@ -222,6 +223,23 @@ async def test_a_dead_home_is_replaced_and_its_sessions_are_unknown(redis: Redis
         assert (await two.ask("DELETE", session, token=host)).code == "session_not_found"
         again = await two.offer(f"/whip/{stream_id}", host)
         assert again.headers["Location"].startswith(f"/whip/{stream_id}/{two.context.worker_id}.")
+
+
+async def test_a_worker_that_was_taken_for_dead_is_home_again_of_the_media_that_arrives_there(redis: Redis) -> None:
+    """Valkey did not hear of it for some seconds, and somebody was asked meanwhile."""
+    async with edge_worker(redis) as one, edge_worker(redis) as two:
+        session = await one.go_live(await one.stream())
+        stream_id = session.split("/")[2]
+        await redis.delete(keys.worker(one.context.worker_id))
+        viewer = two.token("v", "watch")
+        assert (await two.offer(f"/whep/{stream_id}", viewer)).status == 201
+        assert await redis.get(keys.home(stream_id)) == two.context.worker_id.encode()
+        await one.context.workers.announce()
+        for _ in range(2):
+            await placement.keep_home(one.context, stream_id)
+            assert await redis.get(keys.home(stream_id)) == one.context.worker_id.encode()
+        answer = await two.offer(f"/whep/{stream_id}", viewer)
+        assert answer.headers["Location"].startswith(f"/whep/{stream_id}/{one.context.worker_id}.")
 
 
 async def test_a_home_that_was_killed_a_moment_ago_is_replaced_at_once(redis: Redis) -> None:

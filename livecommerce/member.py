@@ -135,8 +135,6 @@ class Member:
         if self.stale and roomy:
             self.stale = False
             self.send(*(self.codec.body(item) for item in latest))
-        if not self.stale and self.seen < batch.first:
-            outbox.settle()
         return len(batch.numbered) + (len(batch.latest) if roomy else 0)
 
     def admitted(self, seen: int) -> None:

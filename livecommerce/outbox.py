@@ -20,7 +20,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from livecommerce.seats import Row
 
 #: above this many waiting bytes latest-only events are withheld
 WITHHOLD_BYTES = 64 * 1024
@@ -51,7 +54,7 @@ class Transport(Protocol):
 class Outbox:
     """One viewer's way out; ``on_slow`` is called once, when more than 512 KiB wait."""
 
-    __slots__ = ("_on_slow", "_posted", "direct", "fd", "open", "transport")
+    __slots__ = ("_on_slow", "_posted", "fd", "open", "place", "row", "transport")
 
     def __init__(self, transport: Transport, on_slow: Callable[[], None]) -> None:
         self.transport = transport
@@ -59,26 +62,32 @@ class Outbox:
         self.open = True
         #: the socket of a connection without TLS, else -1; valid as long as the transport is not closing
         self.fd = _socket_of(transport)
-        #: whether a room's tick may write to ``fd`` at once; who says so knows that nothing waits and nothing is posted
-        self.direct = False
+        #: where it is written to ``fd`` at once, together with others: nothing waits
+        self.row: Row | None = None
+        self.place = 0
         self._on_slow = on_slow
         self._posted: list[bytes] = []
 
     def close(self) -> None:
         """Send what was posted, and nothing from now on; safe to call twice."""
-        self._flush()
-        self.open = self.direct = False
+        self.flush()
+        self.open = False
+        self.stand()
         self._on_slow = _told_nobody  # else viewer and outbox would keep each other until the collector comes
 
     def post(self, frame: bytes) -> None:
         """Send what must not be dropped, soon. Hot path (load_tests flash-sale): a send for each reply was 15 %."""
         if self.open:
             if not self._posted:
-                asyncio.get_running_loop().call_soon(self._flush)
-                self.direct = False
+                asyncio.get_running_loop().call_soon(self.flush)
+                if self.row is not None:
+                    self.row.posted[self] = None
             self._posted.append(frame)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was posted now."""
+        if self.row is not None:
+            self.row.posted.pop(self, None)
         if self._posted:
             self.write(b"")
 
@@ -115,16 +124,24 @@ class Outbox:
 
     def wait(self, rest: bytes) -> None:
         """Leave to the transport what the kernel did not take: the socket is full or broken, it knows what to do."""
-        self.direct = False
+        self.stand()
         self.transport.write(rest)
+
+    def stand(self) -> None:
+        """Leave the row: from now on it has to be looked at whether something waits. Safe to call twice."""
+        row, self.row = self.row, None
+        if row is not None:
+            row.posted.pop(self, None)
+            row.leave(self.place)
 
     def _with_posted(self, frame: bytes) -> bytes:
         posted, self._posted = self._posted, []
         return b"".join((*posted, frame))
 
-    def settle(self) -> None:
-        """Let the next tick write at once, when nothing waits any more."""
-        self.direct = self.open and self.fd >= 0 and not self._posted and self.transport.get_write_buffer_size() == 0
+    @property
+    def ready(self) -> bool:
+        """Whether it may be written to at once: nothing waits."""
+        return self.open and self.fd >= 0 and not self._posted and self.transport.get_write_buffer_size() == 0
 
     @property
     def roomy(self) -> bool:

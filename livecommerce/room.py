@@ -124,7 +124,7 @@ class Room:
 
     def admit(self, member: Member, seen: int) -> None:
         """The member has everything up to ``seen``: it gets what follows, and the private events kept for it."""
-        self.tick.joined[member] = None
+        self.tick.join(member)
         member.admitted(seen)
 
     def release(self) -> None:
@@ -134,7 +134,7 @@ class Room:
 
     def remove(self, member: Member) -> None:
         """Forget a member."""
-        self.tick.joined.pop(member, None)
+        self.tick.leave(member)
         self.roster.remove(member)
         self.emptied_s = asyncio.get_running_loop().time()
 

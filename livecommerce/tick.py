@@ -14,15 +14,13 @@ from time import perf_counter, thread_time
 from livecommerce import room_metrics as metrics
 from livecommerce.frames import Batch, Codec, Item
 from livecommerce.member import Member
-from livecommerce.outbox import Outbox
+from livecommerce.seats import WIDTH, Row
 from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
 
 #: the tick of a busy room: at least, at most, and how many times what it costs
 TICK_MIN_S, TICK_MAX_S, TICK_COST_FACTOR = 0.02, 0.05, 10
-#: viewers written to before the loop may do something else: about 2 ms
-SLICE = 500
 #: numbered events that may wait; the room reads more than these from the log, later
 BATCH_MAX = 2000
 #: latest-only slots of a room; the longest unchanged goes first
@@ -36,6 +34,10 @@ class Tick:
         self._sender = sender
         #: in order of joining
         self.joined: dict[Member, None] = {}
+        #: who among them is written to together; and the others, with the last tick that each was sent
+        self._rows: list[Row] = []
+        self._loose: dict[Member, int] = {}
+        self._number = 0
         #: the newest of every latest-only slot
         self.latest: dict[str, Item] = {}
         self._batch: list[Item] = []
@@ -46,6 +48,17 @@ class Tick:
     def full(self) -> bool:
         """Whether no more numbered events may be added before the next tick."""
         return len(self._batch) >= BATCH_MAX
+
+    def join(self, member: Member) -> None:
+        """From the next tick on. Who joins while one is under way has seen what that one tells."""
+        self.joined[member] = None
+        self._loose[member] = self._number
+
+    def leave(self, member: Member) -> None:
+        """Forget a member; safe to call twice."""
+        member.outbox.stand()
+        self.joined.pop(member, None)
+        self._loose.pop(member, None)
 
     def add(self, item: Item) -> None:
         """The next numbered event."""
@@ -89,69 +102,61 @@ class Tick:
 
     async def deliver(self, batch: Batch, latest: Sequence[Item]) -> float:
         """Write a batch to all, in slices; the seconds it took, without the pauses."""
-        members = list(self.joined)
-        cost_s, cpu_s, events = 0.0, 0.0, 0
-        for start in range(0, len(members), SLICE):
-            if start:
-                await asyncio.sleep(0)
-            began_s, began_cpu_s = perf_counter(), thread_time()
-            events += self._write(members[start : start + SLICE], batch, latest)
-            cost_s += perf_counter() - began_s
-            cpu_s += thread_time() - began_cpu_s
-        metrics.FRAMES.add(by=len(members))
-        metrics.DELIVERIES.add(by=events)
-        metrics.FAN_OUT_S.add(by=cpu_s)
-        return cost_s
+        tick = self._number = self._number + 1
+        rows = self._rows = [row for row in self._rows if len(row)]
+        viewers, meter = len(self.joined), _Meter()
+        for row in [*rows] if batch.count else ():
+            async with meter:
+                meter.events += row.write(batch, tick, self._sender)
+        waiting = [member for member, sent in self._loose.items() if sent != tick]
+        for start in range(0, len(waiting), WIDTH):
+            async with meter:
+                for member in waiting[start : start + WIDTH]:
+                    meter.events += self._deliver(member, batch, latest)
+        metrics.FRAMES.add(by=viewers)
+        metrics.DELIVERIES.add(by=meter.events)
+        metrics.FAN_OUT_S.add(by=meter.cpu_s)
+        return meter.cost_s
 
-    def _write(self, members: Sequence[Member], batch: Batch, latest: Sequence[Item]) -> int:
-        """Hot path (load_tests chat-storm). Write a batch to some viewers; the number of events written.
-
-        Nearly everybody, nearly always, has nothing waiting and gets the very bytes that the others get, by one call
-        for all; one who is asked by :meth:`Member.deliver` costs 1 µs more. In the loop's turn in which a transport
-        says that it closes its socket is still its own: nobody else's connection can be written to.
-        """
-        events = batch.count * len(members)
-        groups: dict[Codec, tuple[list[Outbox], list[int]]] = {}
-        codec: Codec | None = None
-        for member in members:
-            outbox = member.outbox
-            if not outbox.direct or not batch.count or outbox.transport.is_closing():
-                events += _deliver(member, batch, latest) - batch.count
-                continue
-            if member.codec is not codec:
-                codec = member.codec
-                ready, sockets = groups.setdefault(codec, ([], []))
-            ready.append(outbox)
-            sockets.append(outbox.fd)
-        for codec, (ready, sockets) in groups.items():
-            try:
-                self._send(batch.frame(codec), ready, sockets)
-            except Exception:
-                # Nobody knows what these have: they come back, and miss nothing.
-                log.exception("viewers could not be written to")
-                for outbox in ready:
-                    outbox.transport.abort()
+    def _deliver(self, member: Member, batch: Batch, latest: Sequence[Item]) -> int:
+        """Write a batch to one who is in no row; from now on it is, where nothing waits for it."""
+        if member not in self._loose:
+            return 0  # it has left meanwhile
+        self._loose[member] = self._number
+        try:
+            events = member.deliver(batch, latest)
+        except Exception:
+            # One broken connection must not stop the others' events.
+            log.exception("a viewer could not be written to")
+            member.outbox.transport.abort()
+            return 0
+        if member in self._loose and not member.stale and member.outbox.ready:
+            self._row(member.codec).seat(member)
         return events
 
-    def _send(self, frame: bytes, ready: Sequence[Outbox], sockets: Sequence[int]) -> None:
-        taken, size = self._sender.send(sockets, frame), len(frame)
-        if taken.count(size) == len(taken):
-            return
-        for outbox, sent in zip(ready, taken, strict=True):
-            if sent == size:
-                continue
-            try:
-                outbox.wait(frame[max(0, sent) :])
-            except Exception:
-                log.exception("a viewer could not be written to")
-                outbox.transport.abort()
+    def _row(self, codec: Codec) -> Row:
+        for row in self._rows:
+            if row.codec is codec and len(row) < WIDTH:
+                return row
+        self._rows.append(Row(codec, self._number, self._loose))
+        return self._rows[-1]
 
 
-def _deliver(member: Member, batch: Batch, latest: Sequence[Item]) -> int:
-    try:
-        return member.deliver(batch, latest)
-    except Exception:
-        # One broken connection must not stop the others' events.
-        log.exception("a viewer could not be written to")
-        member.outbox.transport.abort()
-        return 0
+class _Meter:
+    """Measures slices; between two of them the loop may do something else."""
+
+    def __init__(self) -> None:
+        self.cost_s = self.cpu_s = 0.0
+        self.events = 0
+        self._began_s = self._began_cpu_s = 0.0
+        self._first = True
+
+    async def __aenter__(self) -> None:
+        if not self._first:
+            await asyncio.sleep(0)
+        self._first = False
+        self._began_s, self._began_cpu_s = perf_counter(), thread_time()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cost_s += perf_counter() - self._began_s
+        self.cpu_s += thread_time() - self._began_cpu_s

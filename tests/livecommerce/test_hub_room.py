@@ -169,7 +169,7 @@ async def test_a_busy_room_ticks_at_most_every_twenty_milliseconds() -> None:
     tick, wire = Tick(Sender()), Wire()
     member = Member(wire, JSON, user_id="ann", roles=(), expires_s=2e9, shut=lambda code: None, now_s=0)
     member.held = None
-    tick.joined[member] = None
+    tick.join(member)
     running = asyncio.create_task(tick.run())
     loop = asyncio.get_running_loop()
     began_s = loop.time()

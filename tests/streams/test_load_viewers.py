@@ -8,6 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import VideoStreamTrack
 
 from load_tests.relay_floor import measure_floor
 from load_tests.viewers_check import MediaCheck, percentile
@@ -133,6 +137,33 @@ async def test_a_forged_packet_is_seen(relay: Relay) -> None:
         await until("it is counted", lambda: crowd.result()["unauthentic"] == 1)
         await crowd.aclose()
         await host.aclose(http, "")
+
+
+async def test_a_server_by_other_hands_is_watched_too(loopback_ice: None) -> None:
+    """aiortc's: it is no ICE-lite, checks us, and has an SSRC, packets and extensions of its own."""
+    sessions: list[RTCPeerConnection] = []
+
+    async def whep(request: web.Request) -> web.Response:
+        connection = RTCPeerConnection()
+        sessions.append(connection)
+        connection.addTrack(VideoStreamTrack())
+        await connection.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
+        assert "ice-lite" not in connection.localDescription.sdp
+        return web.Response(status=201, text=connection.localDescription.sdp, headers={"Location": "/session"})
+
+    app = web.Application()
+    app.add_routes([web.post("/whep", whep)])
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        crowd = Crowd(2)
+        await crowd.join(http, str(server.make_url("/whep")), [], 100.0, (0.0, 1.0))
+        await until("frames", lambda: crowd.result()["frames"] > 30)
+        result = crowd.result()
+        assert (result["connected"], result["playing"], result["failures"]) == (2, 2, [])
+        assert (result["lost"], result["frames_incomplete"], result["unauthentic"]) == (0, 0, 0)
+        await crowd.aclose()
+        for connection in sessions:
+            await connection.close()
 
 
 async def test_a_refusal_is_told_in_words(relay: Relay) -> None:

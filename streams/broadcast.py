@@ -55,6 +55,8 @@ class Broadcast:
         #: by whose SSRCs viewers know the stream
         self.tracks = {"audio": sound, "video": self.picture.main}
         self._codecs: dict[str, Codec] = {}
+        #: kinds of which the publisher of now has sent something
+        self._heard: set[str] = set()
         #: payload types inside pipes
         self.numbers: dict[Codec, tuple[int, int | None]] = {}
         self._announced: str | None = None
@@ -67,9 +69,10 @@ class Broadcast:
 
     @property
     def playing(self) -> dict[str, Codec]:
-        """The codec of each track that has one."""
+        """The codec of each track that has one: what arrives, or is going to by what the publisher chose."""
         chosen = self.publisher.chosen if self.publisher is not None else {}
-        return {**self._codecs, **{kind: each.formats[0].codec for kind, each in chosen.items()}}
+        ahead = {kind: each.formats[0].codec for kind, each in chosen.items() if kind not in self._heard}
+        return {**self._codecs, **ahead}
 
     @property
     def idle(self) -> bool:
@@ -85,11 +88,10 @@ class Broadcast:
         """What answers tell of the tracks."""
         return {kind: Sender(track.ssrc, track.rtx_ssrc, self.cname, "live") for kind, track in self.tracks.items()}
 
-    # the publisher
-
     def take_over(self, publisher: Publisher) -> Publisher | None:
         """A new publisher; the old one, which is to be closed."""
         old, self.publisher = self.publisher, publisher
+        self._heard.clear()
         self.picture.took_over()
         if old is not None:
             self.counters.add(old.counters)
@@ -113,6 +115,7 @@ class Broadcast:
         if publisher is not self.publisher:
             return
         self._media_s = packet.arrived_s
+        self._heard.add(track.kind)
         if self._announced != publisher.id:
             self._announced, self._announces = publisher.id, publisher.announces
             if publisher.announces:
@@ -124,8 +127,10 @@ class Broadcast:
             self.sound.send((packet,), packet.arrived_s)
             return
         lane = self.picture.lanes[track.slot]
-        if lane.changed_codec() and track.codec is not None and self._codecs.get("video") != track.codec:
-            self._codec_changed(track.kind, track.codec)
+        if lane.codec is not track.codec:
+            if track.codec is not None and self._codecs.get("video") != track.codec:
+                self._codec_changed(track.kind, track.codec)
+            lane.changed_codec()  # pipes are grouped by the number that it has now
         lane.packet(packet, self._keyframe)
 
     def _codec_changed(self, kind: str, codec: Codec) -> None:
@@ -142,8 +147,6 @@ class Broadcast:
     def layer(self, slot: int) -> Track:
         """The track of one layer of the picture."""
         return self.picture.track(slot, time.monotonic())
-
-    # viewers
 
     def add(self, viewer: Viewer) -> None:
         """Count a viewer; it joins when it is connected."""
@@ -179,8 +182,6 @@ class Broadcast:
     def want_keyframe(self, viewer: Viewer | None = None, ssrc: int = 0) -> None:
         """Ask the host for a keyframe of what a viewer gets, unless it was asked just now: then a request follows."""
         self.picture.wants_keyframe(viewer, ssrc, time.monotonic())
-
-    # time
 
     def tick(self, now_s: float) -> None:
         """Every 50 ms: feedback to the host, silence, keyframes still wanted, reports to viewers."""
@@ -243,8 +244,6 @@ class Broadcast:
             if host is not None:
                 return (host + track.timestamp_offset) & 0xFFFFFFFF
         return (track.timestamp + round((now_s - track.newest_s) * track.clock_rate)) & 0xFFFFFFFF
-
-    # what is known
 
     def totals(self) -> Counters:
         """All counts of this stream on this worker."""

@@ -87,14 +87,12 @@ class Lane:
             pad_to_runs(packets, max_segments=MAX_SEGMENTS)
             self.audience.send(packets, time.monotonic())
 
-    def changed_codec(self) -> bool:
-        """Whether the track's codec is another one since the last time; its viewers are grouped anew."""
-        if self.codec is self.track.codec or self.codec == self.track.codec:
-            return False
-        self.flush()
+    def changed_codec(self) -> None:
+        """Where the track's codec is another one since the last time, its viewers are grouped anew."""
+        if self.codec != self.track.codec:
+            self.flush()
+            self.audience.regroup()
         self.codec = self.track.codec
-        self.audience.regroup()
-        return True
 
     def flows(self, now_s: float) -> bool:
         """Whether packets came just now."""

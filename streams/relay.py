@@ -100,6 +100,7 @@ class Relay:
         chosen = answers.choose_publisher(parsed)
         existing = self._broadcasts.get(stream_id)
         self._room("publish", replaced=int(existing is not None and existing.publisher is not None))
+        await self._pipes.stop(stream_id)
         broadcast = self._broadcast(stream_id)
         peer = Publisher(
             self._transport,
@@ -111,7 +112,6 @@ class Relay:
             on_packet=broadcast.packet,
             on_gone=self._gone,
         )
-        await self._pipes.stop(stream_id)
         old = broadcast.take_over(peer)
         session = self._opened(peer, answers.write(parsed, chosen, *self._ends(peer), senders={}))
         if old is not None:
@@ -283,7 +283,7 @@ class Relay:
         self._transport.settle(now_s)
         self._pipes.tick(now_s)
         for broadcast in list(self._broadcasts.values()):
-            broadcast.tick(now_s)
+            self._ticker.guard(broadcast.tick, now_s)
         if ticks % A_SECOND == 0:
             self._each_second(now_s)
         # Whatever needs ticks belongs to a broadcast, or is a session of one.

@@ -56,6 +56,14 @@ class Ticker:
             self._next_s = time.monotonic()
             self._wake.set()
 
+    def guard(self, tick: Callable[[float], None], now_s: float) -> None:
+        """Tick one of many: where it fails the others still have theirs."""
+        try:
+            tick(now_s)
+        except Exception:
+            self.failures += 1
+            log.exception("a stream's tick failed")
+
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
         task, self._task = self._task, None

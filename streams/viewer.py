@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from streams import rtcp, rtp
+from streams.allowance import Allowance
 from streams.bandwidth import Path, Report
 from streams.batch import NO_OUTLET
 from streams.codecs import Codec
@@ -22,6 +23,12 @@ from streams.resends import Resends
 from streams.sdp import ORIENTATION, Format
 from streams.track import Track
 
+#: RTCP packets of a viewer a second, and at once: each takes 50 µs, more are not even decrypted
+RTCP_PER_S, RTCP_BURST = 200, 400
+#: numbers that it may ask for again: each takes 3 µs to be found, whether it is sent or not
+NACKED_PER_S, NACKED_BURST = 2000, 1000
+#: keyframes that it may ask for: the host makes them for all, and each is as long as ten frames
+KEYFRAMES_PER_S, KEYFRAME_BURST = 0.25, 8
 #: so few packets on the way tell no delay: the end of a frame may be lost where the next comes a second later
 MAX_TAIL = 2
 #: a probe repeats packets no older than so many
@@ -70,6 +77,9 @@ class Viewer(Peer):
         self._orientation_ids = {kind: each.extensions.get(ORIENTATION, 0) for kind, each in self.chosen.items()}
         self._rtx_sequence = {kind: secrets.randbelow(1 << 15) for kind in self.chosen}
         self._resends = Resends()
+        self._rtcp = Allowance(RTCP_PER_S, RTCP_BURST)
+        self._asked = Allowance(NACKED_PER_S, NACKED_BURST)
+        self._keyframes = Allowance(KEYFRAMES_PER_S, KEYFRAME_BURST)
         #: packets that had been dropped here at the newest report
         self._dropped = 0
 
@@ -132,6 +142,10 @@ class Viewer(Peer):
         """Reports, requests for lost packets and for keyframes."""
         if self.receive_context is None:
             return
+        now_s, person = time.monotonic(), self.kind == "view"  # a pipe speaks for many
+        if person and not self._rtcp.take(now_s):
+            self.counters.packets_refused += 1
+            return
         size = self.decrypt(size, control=True)
         if size <= 0:
             self.counters.packets_refused += 1
@@ -141,10 +155,14 @@ class Viewer(Peer):
             if isinstance(message, rtcp.ReportBlock):
                 self._reported(message)
             elif isinstance(message, rtcp.Nack):
-                self._nacked(message)
+                if not person or self._asked.take(now_s, len(message.sequences)):
+                    self._nacked(message, now_s)
+                else:
+                    self.counters.retransmissions_refused += len(message.sequences)
             elif isinstance(message, rtcp.KeyframeRequest):
                 self.counters.keyframes_asked += 1
-                self._on_keyframe_wanted(self, message.media_ssrc)
+                if not person or self._keyframes.take(now_s):
+                    self._on_keyframe_wanted(self, message.media_ssrc)
             elif isinstance(message, rtcp.Estimate):
                 self._estimate = time.monotonic(), message.bits_per_s
             else:
@@ -178,11 +196,10 @@ class Viewer(Peer):
             return now_s - packet.arrived_s
         return rtcp.round_trip_s(block, rtcp.ntp_of(time.time())) if block.last_sender_report else None
 
-    def _nacked(self, nack: rtcp.Nack) -> None:
+    def _nacked(self, nack: rtcp.Nack, now_s: float) -> None:
         flow = self._flow_of(nack.media_ssrc)
         if flow is None:
             return
-        now_s = time.monotonic()
         for wire in nack.sequences:
             self.counters.nacks_received += 1
             self._resend(flow, nack.media_ssrc, wire, now_s)

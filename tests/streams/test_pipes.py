@@ -217,6 +217,21 @@ async def test_a_host_that_comes_to_the_puller_takes_over_there(workers: Workers
     await host.aclose()
 
 
+async def test_a_host_that_returns_with_another_codec_is_known_at_the_puller_by_it(workers: Workers) -> None:
+    origin, other = await workers.start("w1"), await workers.start("w2")
+    workers.exchange.origin = origin
+    host = await Publisher(codec="VP8").publish(origin, "s1")
+    viewer = await workers.watch(other)
+    await until("the picture", lambda: viewer.frames["video"] > 10)
+    again = await Publisher(codec="H264").publish(origin, "s1")
+    await until("the other codec", lambda: other.stats("s1")["codecs"]["video"] == "H264")
+    before = viewer.frames["video"]
+    await until("the picture goes on", lambda: viewer.frames["video"] > before + 10)
+    await viewer.aclose()
+    await again.aclose()
+    await host.aclose()
+
+
 async def test_a_puller_does_not_pass_on_what_it_pulls(workers: Workers) -> None:
     origin, other = await workers.start("w1"), await workers.start("w2")
     workers.exchange.origin = origin

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from streams.relay import Relay
 from streams.ticker import A_SECOND, IDLE_TICK_S, TICK_S, Ticker
+from tests.streams.peers import until
 
 
 async def _nothing() -> None:
@@ -105,3 +107,18 @@ async def test_a_broken_tick_is_counted_and_the_clock_goes_on() -> None:
     await _until(again)
     await ticker.aclose()
     assert ticker.failures == calls
+
+
+async def test_one_broken_stream_does_not_stop_the_others(relay: Relay) -> None:
+    """``Relay`` ticks one broadcast after the other."""
+    ticked: list[str] = []
+
+    def broken(now_s: float) -> None:
+        raise RuntimeError("a stream went wrong")
+
+    for name in ("s1", "s2", "s3"):
+        broadcast = relay._broadcast(name)
+        broadcast.tick = broken if name == "s2" else lambda _, name=name: ticked.append(name)  # type: ignore
+    await until("all had their turn", lambda: {"s1", "s3"} <= set(ticked))
+    assert relay._ticker.failures >= 1
+    relay._ticker.failures = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from redis.exceptions import RedisError
@@ -94,6 +94,10 @@ class _Watched:
         self.bans = None if bans is None else {**bans, **self.heard}
         self.read_s = now_s
 
+    def keep(self, heard: Mapping[str, int]) -> None:
+        """What was heard, and is in no list that could be read, stays for those who have media here."""
+        self.heard = {**{user_id: t for user_id, t in heard.items() if user_id in self.sessions}, **self.heard}
+
     def until_ms(self, user_id: str) -> int:
         """Until when, as far as is known here."""
         return max((self.bans or {}).get(user_id, 0), self.heard.get(user_id, 0))
@@ -171,6 +175,7 @@ class BanWatch:
             watched.room.release()
             raise
         watched.take(bans, now_s)
+        watched.asked_s = now_s  # else it is forgotten before who opened it has asked
         self._watched[stream_id] = watched
         return watched
 
@@ -209,8 +214,10 @@ class BanWatch:
 
     async def _refresh(self, now_s: float) -> None:
         watched = dict(self._watched)
+        heard = [one.heard for one in watched.values()]
         for one in watched.values():
-            one.heard.clear()
+            one.heard = {}
+        found: Sequence[Mapping[str, int] | None] = [None] * len(watched)
         try:
             found = await self._chat.bans(list(watched), most=MOST_BANS) if watched else []
         except Exception as error:
@@ -218,6 +225,10 @@ class BanWatch:
                 raise
             log.info("the bans cannot be read: %s", error)
             return
+        finally:
+            for one, before, bans in zip(watched.values(), heard, found, strict=True):
+                if bans is None:
+                    one.keep(before)
         for one, bans in zip(watched.values(), found, strict=True):
             one.take(bans, now_s)
             one.room.roster.close_banned(one.bans or {}, self._now_ms())

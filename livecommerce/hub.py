@@ -29,7 +29,7 @@ from livecommerce.reactions import Reactions
 from livecommerce.room import Room
 from livecommerce.room_log import RoomLog, epoch_of
 from livecommerce.scripting import ScriptRunner
-from livecommerce.tasks import stop
+from livecommerce.tasks import Periodic, stop
 from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Hub:
         self.reactions = Reactions(redis, self.position)
         self._rooms: dict[str, Room] = {}
         self._opening: dict[str, asyncio.Task[Room]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._care = Periodic("positions", SWEEP_S, self._watch_positions), Periodic("sweep", SWEEP_S, self._sweep)
         self._closing: CloseCode | None = None
         #: whether Valkey answered when last asked for positions
         self.healthy = True
@@ -89,11 +89,8 @@ class Hub:
         """Start the bus and the care of rooms; does not wait for Valkey."""
         await self.bus.start()
         await self.reactions.start()
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(self._watch_positions(), name="hub-positions"),
-                asyncio.create_task(self._sweep(), name="hub-sweep"),
-            ]
+        for each in self._care:
+            each.start()
 
     async def close_all(self, code: int) -> None:
         """Close every connection with this code, and let nobody join from now on."""
@@ -106,8 +103,9 @@ class Hub:
     async def aclose(self) -> None:
         """Close connections and rooms; safe to call twice."""
         await self.close_all(self._closing or CloseCode.GOING_AWAY)
-        tasks, self._tasks = [*self._tasks, *self._opening.values()], []
-        await stop(*tasks)
+        for each in self._care:
+            await each.aclose()
+        await stop(*self._opening.values())
         rooms, self._rooms = self.rooms(), {}
         for room in rooms:
             await room.aclose()
@@ -243,16 +241,14 @@ class Hub:
 
     async def _watch_positions(self) -> None:
         """Ask Valkey, by the way commands take, how far the rooms are: pub/sub may be silent without being dead."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            rooms = self.rooms()
-            try:
-                for start in range(0, len(rooms), _POSITIONS):
-                    await self._check(rooms[start : start + _POSITIONS])
-                if rooms:
-                    self._status(healthy=self.bus.connected)
-            except (RedisError, OSError, TimeoutError):
-                self._status(healthy=False)
+        rooms = self.rooms()
+        try:
+            for start in range(0, len(rooms), _POSITIONS):
+                await self._check(rooms[start : start + _POSITIONS])
+            if rooms:
+                self._status(healthy=self.bus.connected)
+        except (RedisError, OSError, TimeoutError):
+            self._status(healthy=False)
 
     async def _check(self, rooms: Sequence[Room]) -> None:
         before = [room.position for room in rooms]
@@ -277,22 +273,27 @@ class Hub:
                 room.show("status", "status", {"state": "ok" if healthy else "degraded"})
 
     async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            now_s = loop.time()
-            for room in self.rooms():
-                members = room.roster.members()
-                for start in range(0, len(members), _SLICE):
-                    for member in members[start : start + _SLICE]:
-                        member.look_after(now_s)
-                    await asyncio.sleep(0)
-                room.tick.refresh()
-                if room.unused and now_s - room.emptied_s >= self._linger_s:
-                    del self._rooms[room.stream_id]
-                    metrics.ROOMS.set(len(self._rooms))
-                    with contextlib.suppress(RedisError, OSError):
-                        await room.aclose()
+        now_s = asyncio.get_running_loop().time()
+        for room in self.rooms():
+            members = room.roster.members()
+            for start in range(0, len(members), _SLICE):
+                for member in members[start : start + _SLICE]:
+                    _look_after(member, now_s)
+                await asyncio.sleep(0)
+            room.tick.refresh()
+            if room.unused and now_s - room.emptied_s >= self._linger_s:
+                del self._rooms[room.stream_id]
+                metrics.ROOMS.set(len(self._rooms))
+                with contextlib.suppress(RedisError, OSError):
+                    await room.aclose()
+
+
+def _look_after(member: Member, now_s: float) -> None:
+    try:
+        member.look_after(now_s)
+    except Exception:
+        log.exception("a viewer could not be looked after")
+        member.outbox.transport.abort()
 
 
 def _unavailable() -> Problem:

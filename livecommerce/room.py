@@ -138,8 +138,6 @@ class Room:
         self.roster.remove(member)
         self.emptied_s = asyncio.get_running_loop().time()
 
-    # what the bus says
-
     def on_message(self, message: bytes) -> None:
         """A published message: see lua/emit.lua for its forms."""
         kind, body = message[:1], message[1:]
@@ -244,8 +242,9 @@ class Room:
                 await self._read_missed()
                 looked, self._looked = self._looked, asyncio.Event()
                 looked.set()
-            except (RedisError, OSError) as error:
-                log.info("room %s cannot read its log yet: %s", self.stream_id, error)
+            except Exception as error:
+                ours = not isinstance(error, (RedisError, OSError))
+                log.warning("room %s cannot read its log yet: %s", self.stream_id, error, exc_info=ours)
                 self._behind.set()
                 await asyncio.sleep(RETRY_S)
 
@@ -268,6 +267,7 @@ class Room:
         self._accept_early()
         if self._early:
             self._behind.set()
+            await asyncio.sleep(0 if missed else RETRY_S)  # else a hole that nothing fills is asked for without end
 
     async def _lose_position(self) -> None:
         metrics.POSITIONS_LOST.inc()

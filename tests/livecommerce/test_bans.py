@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from livecommerce.http.access import BANS
 from livecommerce.problems import Problem
@@ -136,3 +137,44 @@ async def test_a_list_that_grew_old_or_too_long_is_not_trusted(
     with pytest.raises(Problem):
         await bans.refuse(stream_id, "v")
     await bans.refuse(stream_id, "w")
+
+
+async def test_a_ban_that_is_in_no_list_still_ends_the_media(
+    edge: EdgeWorker, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is heard while the list is too long, or cannot be read, before anybody could act on it."""
+    bans, stream_id = edge.app[BANS], await edge.stream()
+    ended: list[str] = []
+
+    class Media:
+        def session_kind(self, session_id: str) -> tuple[str, str]:
+            return "view", stream_id
+
+        async def end_session(self, session_id: str) -> None:
+            ended.append(session_id)
+
+    monkeypatch.setattr(bans, "_media", Media())
+    monkeypatch.setattr("livecommerce.bans.MOST_BANS", 0)
+    await redis.hset(f"lc:{{{stream_id}}}:chat:bans", "v", 4_000_000_000_000)
+    await bans.attach(stream_id, "ann", "session-1")
+    watched, now_s = bans._watched[stream_id], asyncio.get_running_loop().time()
+    assert watched.sessions == {"ann": {"session-1"}}
+    watched._hear("ann", None)
+    watched._hear("nobody-here", None)
+    await bans._refresh(now_s)
+    assert set(watched.heard) == {"ann"}
+
+    async def away(*_: object, **__: object) -> None:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(bans._chat, "bans", away)
+    await bans._refresh(now_s)
+    await bans._end_banned()
+    assert ended == ["session-1"]
+
+
+async def test_what_was_just_opened_is_not_forgotten_before_it_is_asked(edge: EdgeWorker) -> None:
+    bans, stream_id = edge.app[BANS], await edge.stream()
+    await bans._open(stream_id)
+    bans._tidy(asyncio.get_running_loop().time())
+    assert stream_id in bans._watched

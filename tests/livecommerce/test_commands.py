@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from livecommerce.auth import Grant, Identity
-from livecommerce.commands import TABLE, Accepted, Refused, carry_out, read_command, refusal_of
+from livecommerce.commands import TABLE, Accepted, Refused, begin, carry_out, read_command, refusal_of
 from livecommerce.problems import Problem
 from livecommerce.schema.commands import COMMANDS
 from livecommerce.schema.events import EVENTS
@@ -101,6 +103,28 @@ async def test_the_authorisation_matrix(do: str, role: str) -> None:
     else:
         assert isinstance(answer, Refused)
         assert (answer.re, answer.err.code) == (7, "forbidden")
+
+
+@pytest.mark.parametrize("role", list(ROLES))
+def test_what_is_begun_without_a_task_has_the_same_matrix(role: str) -> None:
+    """The way of most claims and messages."""
+    begun: list[str] = []
+    for do, row in TABLE.items():
+        row = Row(row.grant, row.handler, begin=lambda *_, do=do: bool(begun.append(do) or True))  # type: ignore
+        began = begin(visit(role), do, row, cast(Any, type("Command", (), {"id": 7})()), lambda _: None)
+        assert began == (do in begun)
+    # Where Valkey has to be asked (whether the host appointed a moderator), nothing is begun.
+    appointed = {do for do in TABLE if TABLE[do].grant is Grant.MODERATE} if role == "appointed" else set()
+    assert set(begun) == {do for do in TABLE if role in MAY[do]} - appointed
+
+
+def test_every_event_that_a_script_makes_has_a_type() -> None:
+    made = set[str]()
+    for script in Path().glob("*/lua/*.lua"):
+        text = script.read_text("utf-8")
+        made |= set(re.findall(r"'([a-z]+\.[a-z_]+)'", text)) | set(re.findall(r"\bemit\([^']*'([a-z.]+)'", text))
+    assert len(made) > 25
+    assert made <= set(EVENTS)
 
 
 def test_every_command_has_a_type_a_row_and_a_place_in_the_matrix() -> None:

@@ -16,7 +16,7 @@ from livecommerce.close_codes import CloseCode
 from livecommerce.frames import JSON, Item
 from livecommerce.member import Member
 from livecommerce.room import Room
-from livecommerce.room_log import Ring, RoomLog
+from livecommerce.room_log import Page, Ring, RoomLog
 from livecommerce.scripting import ScriptRunner
 from livecommerce.tick import SLOTS_MAX, Tick
 from livecommerce.uring import Sender
@@ -210,3 +210,28 @@ def test_a_ring_is_bounded_and_knows_what_it_no_longer_has() -> None:
     assert [i.offset for i in ring.newest(3)] == [24, 25, 26]
     ring.reset([])
     assert ring.between(3, 4) is None
+
+
+async def test_reading_the_log_goes_on_after_an_error_nobody_foresaw(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    real = room._log.after
+
+    async def broken_once(stream_id: str, offset: int) -> Page:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise ValueError("an event that is none")
+        return await real(stream_id, offset)
+
+    monkeypatch.setattr(room._log, "after", broken_once)
+    room.on_subscribed()
+    await eventually(lambda: asked >= 2)
+
+
+async def test_a_hole_that_nothing_fills_is_not_asked_for_without_end(room: Room) -> None:
+    room.on_message(b'n{"offset":%d,"type":"chat.message"}' % (room.position + 2))
+    before = room._log.reads
+    await asyncio.sleep(0.1)
+    assert room._log.reads - before <= 2

@@ -6,9 +6,10 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
 
 from deals.models import DealSpec, Money
-from livecommerce.member import PING_S, SILENT_S
+from livecommerce.member import PING_S, SILENT_S, Member
 from livecommerce.reactions import Reactions
 from livecommerce.schema.events import EVENTS
 from tests.livecommerce.rooms import PATIENCE_S, RoomWorker
@@ -30,6 +31,27 @@ async def test_who_is_quiet_is_asked_and_who_does_not_answer_is_let_go(worker: R
         frames.append(await viewer.socket.receive(timeout=PATIENCE_S))
     assert [frame.type for frame in frames].count(aiohttp.WSMsgType.PING) == 1
     assert frames[-1].data == 3012
+
+
+async def test_one_who_cannot_be_looked_after_is_no_hindrance_to_the_others(
+    worker: RoomWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream_id = await worker.stream()
+    there = [await worker.join(stream_id, user_id) for user_id in ("ann", "ben")]
+    ann, ben = worker.context.hub.room(stream_id).tick.joined  # type: ignore[union-attr]
+    real = Member.look_after
+
+    def broken(member: Member, now_s: float) -> None:
+        if member is ann:
+            raise ValueError("a broken connection")
+        real(member, now_s)
+
+    monkeypatch.setattr(Member, "look_after", broken)
+    ben.expires_s = 0.0
+    await worker.context.hub._sweep()
+    assert ann.outbox.transport.is_closing()
+    assert ben.closing == 3500
+    assert len(there) == 2
 
 
 async def test_only_the_host_hears_that_a_deal_runs_low(worker: RoomWorker) -> None:

@@ -23,6 +23,7 @@ WHERE = (
     "test_script_times.py",
     "test_show_checks.py",
     "test_stage_checks.py",
+    "test_strangers.py",
     "test_viewers_report.py",
 )
 #: tests beside them in which nothing fails: with real servers and processes, and slow

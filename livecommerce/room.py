@@ -22,12 +22,12 @@ from livecommerce.bus import Bus
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import Item
 from livecommerce.member import Member
-from livecommerce.room_log import RING_EVENTS, Page, Ring, RoomLog, is_end, is_talk, offset_of, poll_after, split_slot
+from livecommerce.room_log import LOG_MAX, RING_EVENTS, DeepLog, Page, Ring, RoomLog, offset_of
 from livecommerce.roster import Roster
 from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
-from livecommerce.told import for_those_here, released_deal
+from livecommerce.told import for_those_here, is_end, is_talk, poll_after, released_deal, split_slot
 from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ EARLY_MAX = 2000
 RETRY_S = 0.25
 #: looks at the log for one who is ahead of us: the first may have begun before they asked
 LOOKS = 2
-#: how long such a look may take
-LOOK_TIMEOUT_S = 1.0
+#: how long such a look may take, and what lies between two of them, however many ask
+LOOK_TIMEOUT_S, LOOK_PAUSE_S = 1.0, 0.05
 
 
 class Room:
@@ -74,10 +74,10 @@ class Room:
         self._loaded = False
         self._early: dict[int, bytes] = {}
         self._behind = asyncio.Event()
-        #: set, and made anew, when the log has been looked at
-        self._looked = asyncio.Event()
+        #: set, and made anew, when the log has been looked at; and when that was
+        self._looked, self._looked_s = asyncio.Event(), float("-inf")
         self._tasks: list[asyncio.Task[Any]] = []
-        self._deep: asyncio.Task[Page] | None = None
+        self._deep = DeepLog(room_log, stream_id)
 
     # opening and closing
 
@@ -92,10 +92,8 @@ class Room:
         # First, and without a pause before it takes effect: the room may be opened anew in the next moment.
         await self._bus.unsubscribe(self._channel, self)
         tasks, self._tasks = self._tasks, []
-        if self._deep is not None:
-            tasks.append(self._deep)
-            self._deep = None
         await stop(*tasks)
+        await self._deep.aclose()
 
     def _start_anew(self, page: Page) -> None:
         self.epoch, self.position, self._loaded = page.epoch, page.top, True
@@ -240,6 +238,7 @@ class Room:
             self._behind.clear()
             try:
                 await self._read_missed()
+                self._looked_s = asyncio.get_running_loop().time()
                 looked, self._looked = self._looked, asyncio.Event()
                 looked.set()
             except Exception as error:
@@ -283,10 +282,13 @@ class Room:
     async def reach(self, offset: int) -> None:
         """Look at the log for an offset not seen here yet: a viewer may come from a worker that heard it before us.
 
-        All who ask at the same time share the look; afterwards ``position`` says whether there is such an offset.
+        All who ask at about the same time share the look; nobody looks farther ahead than a log is long. Afterwards
+        ``position`` says whether there is such an offset.
         """
+        loop = asyncio.get_running_loop()
         for _ in range(LOOKS):
-            if offset <= self.position:
+            await asyncio.sleep(max(0.0, self._looked_s + LOOK_PAUSE_S - loop.time()))
+            if not self.position < offset <= self.position + LOG_MAX:
                 return
             self._behind.set()
             with contextlib.suppress(TimeoutError):
@@ -294,7 +296,5 @@ class Room:
                     await self._looked.wait()
 
     async def whole_log(self) -> Page:
-        """All of the log, read once for everybody who asks at the same time. Raises redis-py's errors."""
-        if self._deep is None or self._deep.done():
-            self._deep = asyncio.create_task(self._log.after(self.stream_id, 0))
-        return await asyncio.shield(self._deep)
+        """All of the log, or as it was so lately that the ring goes on from there. Raises redis-py's errors."""
+        return await self._deep.page(lambda p: p.epoch == self.epoch and self.ring.reaches(p.top, self.position))

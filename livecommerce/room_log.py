@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from typing import Any
 
-import msgspec
-
 from livecommerce import keys
 from livecommerce.frames import Item
 from livecommerce.scripting import ScriptRunner
+from livecommerce.tasks import stop
 
 READ_ROOM: str = resources.files("livecommerce").joinpath("lua/read_room.lua").read_text("utf-8")
 
@@ -23,35 +23,13 @@ LOG_MAX = 2200
 RING_EVENTS = 1000
 #: and at most this many bytes of them
 RING_BYTES = 512 * 1024
+#: how long a reading of a whole log serves who comes later: those who were cut off together are back within seconds
+DEEP_KEPT_S = 5.0
 
 
 def offset_of(event: bytes) -> int:
     """The offset of a numbered event's JSON, which always begins with it (lua/emit.lua)."""
     return int(event[10 : event.index(b",")])
-
-
-def is_end(event: bytes) -> bool:
-    """Whether a numbered event's JSON is ``stream.ended``."""
-    return event.startswith(b',"type":"stream.ended"', event.index(b","))
-
-
-def is_talk(event: bytes) -> bool:
-    """Whether a numbered event's JSON changes nothing that who joins is told beside the messages."""
-    return event.startswith((b',"type":"chat.message"', b',"type":"announcement"'), event.index(b","))
-
-
-def poll_after(event: bytes, is_open: bool) -> bool:
-    """Whether a poll is open after a numbered event, having been so before it or not."""
-    if not event.startswith(b',"type":"poll.', event.index(b",")):
-        return is_open
-    return event.startswith(b',"type":"poll.opened"', event.index(b","))
-
-
-def split_slot(body: bytes) -> tuple[str, bytes]:
-    """A latest-only message's slot, and the event without it."""
-    # Inside a JSON string a quote is escaped, so the first bare `,"type":"` ends the slot.
-    end = body.index(b',"type":"')
-    return str(msgspec.json.decode(body[8:end])), b"{" + body[end + 1 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +76,47 @@ class RoomLog:
         return Page(epoch, int(answer[1]), [Item(e, offset_of(e), epoch) for e in answer[2]])
 
 
+class DeepLog:
+    """All of one room's log, read for those whom the ring does not reach back to.
+
+    A reading is shared by all who ask while it lasts and, for a while, by those who come later: a few bytes of a join
+    must not make Valkey hand out thousands of events each time.
+    """
+
+    def __init__(self, room_log: RoomLog, stream_id: str) -> None:
+        self._log, self._stream_id = room_log, stream_id
+        self._reading: asyncio.Task[Page] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+
+    async def page(self, serves: Callable[[Page], bool]) -> Page:
+        """A page: the one that was read before where that still ``serves``. Raises redis-py's errors."""
+        reading = self._reading
+        if reading is None or (reading.done() and (_failed(reading) or not serves(reading.result()))):
+            reading = self._reading = asyncio.create_task(self._log.after(self._stream_id, 0), name="room-deep-log")
+            reading.add_done_callback(self._keep)
+        return await asyncio.shield(reading)
+
+    async def aclose(self) -> None:
+        """Stop reading, and forget; safe to call twice."""
+        if self._reading is not None:
+            await stop(self._reading)
+        self._forget()
+
+    def _keep(self, _: asyncio.Task[Page]) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_later(DEEP_KEPT_S, self._forget)
+
+    def _forget(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._reading = self._forgetting = None
+
+
+def _failed(reading: asyncio.Task[Page]) -> bool:
+    return reading.cancelled() or reading.exception() is not None
+
+
 class Ring:
     """The newest events of a room, without a hole; bounded by count and bytes, the oldest go first."""
 
@@ -133,11 +152,15 @@ class Ring:
         found = self.between(item.offset - 1, item.offset)
         return found is not None and len(found) == 1 and found[0].json == item.json
 
+    def reaches(self, offset: int, top: int) -> bool:
+        """Whether all events after ``offset`` up to ``top`` (the room's position) are here."""
+        return offset >= top or (bool(self._items) and self._items[0].offset <= offset + 1)
+
     def between(self, offset: int, top: int) -> list[Item] | None:
         """The events after ``offset`` up to ``top`` (the room's position); ``None`` unless all of them are here."""
         if offset >= top:
             return []
-        if not self._items or self._items[0].offset > offset + 1:
+        if not self.reaches(offset, top):
             return None
         first = self._items[0].offset
         return list(islice(self._items, offset + 1 - first, top + 1 - first))

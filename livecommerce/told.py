@@ -1,4 +1,4 @@
-"""Reading what the scripts of deals publish to rooms: many private events in one message, and units that came back."""
+"""Reading what scripts publish to rooms: what an event is, and many private events in one message."""
 
 from __future__ import annotations
 
@@ -49,3 +49,27 @@ def released_deal(event: bytes) -> str | None:
     if _RELEASED not in event[:64]:
         return None
     return _read_released(event).data.deal_id
+
+
+def is_end(event: bytes) -> bool:
+    """Whether a numbered event's JSON is ``stream.ended``."""
+    return event.startswith(b',"type":"stream.ended"', event.index(b","))
+
+
+def is_talk(event: bytes) -> bool:
+    """Whether a numbered event's JSON changes nothing that who joins is told beside the messages."""
+    return event.startswith((b',"type":"chat.message"', b',"type":"announcement"'), event.index(b","))
+
+
+def poll_after(event: bytes, is_open: bool) -> bool:
+    """Whether a poll is open after a numbered event, having been so before it or not."""
+    if not event.startswith(b',"type":"poll.', event.index(b",")):
+        return is_open
+    return event.startswith(b',"type":"poll.opened"', event.index(b","))
+
+
+def split_slot(body: bytes) -> tuple[str, bytes]:
+    """A latest-only message's slot, and the event without it."""
+    # Inside a JSON string a quote is escaped, so the first bare `,"type":"` ends the slot.
+    end = body.index(b',"type":"')
+    return str(msgspec.json.decode(body[8:end])), b"{" + body[end + 1 :]

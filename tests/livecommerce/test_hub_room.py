@@ -12,11 +12,12 @@ import pytest
 from redis.asyncio import Redis
 
 from livecommerce import keys
+from livecommerce import room as room_module
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import JSON, Item
 from livecommerce.member import Member
 from livecommerce.room import Room
-from livecommerce.room_log import Page, Ring, RoomLog
+from livecommerce.room_log import LOG_MAX, Page, Ring, RoomLog
 from livecommerce.scripting import ScriptRunner
 from livecommerce.tick import SLOTS_MAX, Tick
 from livecommerce.uring import Sender
@@ -87,6 +88,22 @@ async def test_one_who_is_ahead_of_this_worker_is_caught_up_with(room: Room, tel
     # An offset that is nowhere is looked for, and not waited for.
     await room.reach(99)
     assert room.position == 3
+
+
+async def test_however_many_say_they_are_ahead_the_log_is_looked_at_seldom(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_module, "LOOK_PAUSE_S", 0.1)
+    before = room._log.reads
+    asking = []
+    for _ in range(20):
+        asking.append(asyncio.create_task(room.reach(3)))
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*asking)
+    assert 1 <= room._log.reads - before <= 6, "one at once, and then one for all"
+    before = room._log.reads
+    await room.reach(LOG_MAX + 1)
+    assert room._log.reads == before, "nobody is so far ahead"
 
 
 def offsets(wire: Wire) -> list[int]:

@@ -138,7 +138,7 @@ def _chat_view(chat: ChatState, *, staff: bool) -> ChatView:
 
 
 async def _read_state(context: Context, room: Room) -> RoomState:
-    stream_id = room.stream_id
+    stream_id, version = room.stream_id, room.snapshot.version
     stream, viewers, (pinned, poster), deals, products, chat = await asyncio.gather(
         context.streams.get(stream_id),
         context.presence.count(stream_id),
@@ -147,9 +147,10 @@ async def _read_state(context: Context, room: Room) -> RoomState:
         context.deals.products(stream_id),
         context.chat.state(stream_id),
     )
-    # Where an event was missed, or this worker came later than it.
-    room.moderators = frozenset(chat.moderators)
-    room.poll_open = chat.poll is not None and chat.poll.state == "open"
+    # Where an event was missed, or this worker came later than it. What was heard meanwhile is newer.
+    if room.snapshot.version == version:
+        room.moderators = frozenset(chat.moderators)
+        room.poll_open = chat.poll is not None and chat.poll.state == "open"
     return RoomState(stream, viewers, pinned, poster, deals, products, chat)
 
 

@@ -103,6 +103,34 @@ async def test_who_joins_right_after_a_product_was_put_is_told_of_it(worker: Roo
         assert [p["id"] for p in viewer.joined["products"]] == [f"p{m}" for m in range(n + 1)]
 
 
+async def test_what_is_heard_while_the_room_is_read_is_not_forgotten(
+    worker: RoomWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll that opens, and a moderator who is appointed, while somebody's join reads how it was before."""
+    stream_id = await worker.stream()
+    chat = worker.context.chat
+    read, go_on = asyncio.Event(), asyncio.Event()
+    state = chat.state
+
+    async def slow(wanted: str) -> Any:
+        old = await state(wanted)
+        read.set()
+        await go_on.wait()
+        return old
+
+    monkeypatch.setattr(chat, "state", slow)
+    joining = asyncio.create_task(worker.join(stream_id))
+    await read.wait()
+    room = worker.context.hub.room(stream_id)
+    assert room is not None
+    await chat.appoint(stream_id, "mia", granted=True, by="host")
+    await chat.polls.open(stream_id, "Which?", ["a", "b"], seconds=60)
+    await eventually(lambda: room.poll_open and bool(room.moderators))
+    go_on.set()
+    await joining
+    assert (room.poll_open, room.moderators) == (True, {"mia"}), "else nobody closes the poll in time"
+
+
 async def test_a_ban_whose_event_was_lost_closes_the_connection_all_the_same(worker: RoomWorker) -> None:
     stream_id = await worker.stream()
     ann = await worker.join(stream_id, "ann")

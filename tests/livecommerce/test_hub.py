@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from livecommerce import bans, keys, room_log
+from livecommerce import bans, hub, keys, room_log
 from livecommerce.close_codes import CloseCode
 from livecommerce.room_log import RING_EVENTS, Ring
 from tests.livecommerce.rooms import RoomWorker, Viewer, eventually, room_worker
@@ -39,6 +39,23 @@ async def test_a_viewer_changes_the_worker_and_misses_nothing(workers: tuple[Roo
     assert again.joined["recovered"] is True
     await again.until(lambda: 3 in again.offsets)
     assert again.offsets == [2, 3]
+
+
+async def test_who_heard_more_than_the_worker_they_come_to_has_lost_nothing(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "SWEEP_S", 3600.0)
+    async with room_worker(valkey_url) as worker:
+        stream_id = await worker.stream()
+        epoch = (await worker.join(stream_id)).joined["epoch"]
+        room = worker.context.hub.room(stream_id)
+        assert room is not None
+        await worker.context.hub.bus.unsubscribe(keys.log(stream_id), room)
+        await worker.say(stream_id, "one", "two")
+        assert room.position == 0
+        ahead = await worker.join(stream_id, epoch=epoch, offset=1)
+        assert ahead.joined["recovered"] is True
+        await ahead.until(lambda: ahead.offsets == [2])
 
 
 async def test_a_token_for_one_connection_at_a_time_keeps_its_newest(workers: tuple[RoomWorker, RoomWorker]) -> None:
@@ -75,14 +92,18 @@ async def test_a_token_for_one_connection_at_a_time_keeps_its_newest(workers: tu
         await viewer.until(lambda v=viewer: "who is here?" in v.texts)
 
 
-async def test_a_ban_and_a_private_event_find_the_user_on_the_other_worker(
-    workers: tuple[RoomWorker, RoomWorker],
+async def test_a_ban_closes_every_connection_on_both_workers_without_waiting_for_the_list_of_bans(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = workers
-    stream_id = await one.stream()
-    host, bad, also_bad = await one.host(stream_id), await one.join(stream_id, "bad"), await two.join(stream_id, "bad")
-    assert "ok" in await host.do("chat.ban", user_id="bad")
-    assert [await v.until_closed() for v in (bad, also_bad)] == [3501, 3501]
+    monkeypatch.setattr(bans, "REFRESH_S", 3600.0)
+    async with room_worker(valkey_url) as one, room_worker(valkey_url) as two:
+        stream_id = await one.stream()
+        host, good = await one.host(stream_id), await two.join(stream_id, "good")
+        bad = [await worker.join(stream_id, "bad") for worker in (one, one, two)]
+        assert "ok" in await host.do("chat.ban", user_id="bad", seconds=60)
+        assert [await viewer.until_closed() for viewer in bad] == [3501] * 3
+        assert {viewer.events[-1]["type"] for viewer in bad} == {"moderation"}
+        assert "ok" in await good.do("ping")
 
 
 async def test_reactions_of_both_workers_are_summed_for_both(workers: tuple[RoomWorker, RoomWorker]) -> None:
@@ -112,6 +133,9 @@ async def test_deep_recovery_reads_the_log_once_for_all_who_ask(valkey_url: str)
         await worker.say(stream_id, *(f"line {n}" for n in range(total)))
         first = await worker.join(stream_id)
         epoch, reads = first.joined["epoch"], worker.context.hub.log.reads
+        shallow = await worker.join(stream_id, epoch=epoch, offset=total - 500)
+        assert shallow.joined["recovered"] is True
+        assert worker.context.hub.log.reads == reads, "the ring is enough"
         deep = await asyncio.gather(*(worker.join(stream_id, f"u{n}", epoch=epoch, offset=10) for n in range(10)))
         for viewer in deep:
             assert viewer.joined["recovered"] is True
@@ -130,10 +154,6 @@ async def test_deep_recovery_reads_the_log_once_for_all_who_ask(valkey_url: str)
         await deepest.until(lambda: total in deepest.offsets)
         assert deepest.offsets == list(range(1, total + 1)), "what followed comes from the ring"
         assert worker.context.hub.log.reads == reads
-        shallow = await worker.join(stream_id, epoch=epoch, offset=total - 500)
-        reads = worker.context.hub.log.reads
-        assert shallow.joined["recovered"] is True
-        assert worker.context.hub.log.reads == reads, "the ring is enough"
 
 
 async def test_a_log_read_for_one_is_read_again_when_the_ring_has_left_it_behind_and_kept_for_a_while(
@@ -224,6 +244,8 @@ async def test_an_empty_room_closes_after_a_while_and_opens_again(
     valkey_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bans, "IDLE_S", 0.0)
+    monkeypatch.setattr(bans, "REFRESH_S", 0.05)
+    monkeypatch.setattr(hub, "SWEEP_S", 0.05)
     async with room_worker(valkey_url, linger_s=0.0) as worker:
         stream_id = await worker.stream()
         channel = keys.log(stream_id)

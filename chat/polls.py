@@ -55,7 +55,10 @@ class Polls:
         return _read_poll(text)
 
     async def vote(self, stream_id: str, poll_id: str, user_id: str, answer: int) -> None:
-        """Vote, once; raises :class:`PollNotFound`, :class:`IllegalState` when closed or voted already."""
+        """Vote, once; the same vote again is fine.
+
+        Raises :class:`PollNotFound`, :class:`IllegalState` when closed or voted otherwise already.
+        """
         names = [*self._keys(stream_id), keys.votes(stream_id, poll_id)]
         await self._run(scripts.POLL_VOTE, names, [poll_id, user_id, answer, keys.VOTES_TTL_MS, SHOW_MS])
 

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol
 
+from redis.asyncio import Redis
+
 from chat.service import ChatService, Pace
 from deals.service import DealService
 from livecommerce import addresses, redis_client
@@ -17,7 +19,7 @@ from livecommerce.context import Context
 from livecommerce.http import placement
 from livecommerce.hub import Hub
 from livecommerce.ids import new_id
-from livecommerce.limits import ClaimPace, Rate
+from livecommerce.limits import ClaimPace, Limits, Rate
 from livecommerce.media_state import MediaReporter, Sweeper
 from livecommerce.payments import payments_of
 from livecommerce.poll_clock import PollClock
@@ -61,16 +63,7 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
         admit_cancel=buyers.cancel,
         ticket_key=tokens.derive("claim-tickets"),
     )
-    pace, staff_pace = _paces(settings.limit.chat)
-    chat = ChatService(
-        redis,
-        run_script,
-        new_id=new_id,
-        pace=pace,
-        staff_pace=staff_pace,
-        room_pace=_pace(settings.limit.chatroom),
-        address_pace=_pace(settings.limit.chataddress),
-    )
+    chat = chat_of(redis, run_script, settings.limit)
     hub = Hub(redis, run_script, follows_replication=bool(settings.redis_url))
     hub.on_released = deals.released
     presence = Presence(redis, hub, worker_id=worker_id, now_ms=clock.now_ms)
@@ -101,6 +94,20 @@ async def compose(stack: AsyncExitStack, spec: WorkerSpec, *, worker_id: str, ad
     )
     reporter.keep_home = partial(placement.keep_home, context)
     return context
+
+
+def chat_of(redis: Redis, run_script: ScriptRunner, limit: Limits) -> ChatService:
+    """The chat of every stream, with the limits that the operator set."""
+    pace, staff_pace = _paces(limit.chat)
+    return ChatService(
+        redis,
+        run_script,
+        new_id=new_id,
+        pace=pace,
+        staff_pace=staff_pace,
+        room_pace=_pace(limit.chatroom),
+        address_pace=_pace(limit.chataddress),
+    )
 
 
 def _relay(reporter: MediaReporter, spec: WorkerSpec, worker_id: str) -> Relay:

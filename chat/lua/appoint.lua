@@ -8,7 +8,8 @@ local log, moderators, journal = KEYS[1], KEYS[2], KEYS[3]
 local user, action = ARGV[1], ARGV[2]
 local changed
 if action == 'grant' then
-  if redis.call('SCARD', moderators) >= tonumber(ARGV[3]) then return {7} end
+  local full = redis.call('SCARD', moderators) >= tonumber(ARGV[3])
+  if full and redis.call('SISMEMBER', moderators, user) == 0 then return {7} end
   changed = redis.call('SADD', moderators, user)
 else
   changed = redis.call('SREM', moderators, user)

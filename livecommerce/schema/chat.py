@@ -102,7 +102,7 @@ class PollOpen(Command, frozen=True, tag="poll.open"):
 
 
 class PollVote(Command, frozen=True, tag="poll.vote"):
-    """Vote, once: ``answer`` is the answer's place, from 0."""
+    """Vote, once: ``answer`` is the answer's place, from 0. The same vote again is accepted and not counted."""
 
     poll_id: Id
     answer: Annotated[int, Meta(ge=0, le=4)]

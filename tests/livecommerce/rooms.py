@@ -12,13 +12,13 @@ import aiohttp
 import msgspec
 from aiohttp.test_utils import TestServer, unused_port
 
-from chat.service import ChatService
 from deals.payments import SimulatedPayments
 from deals.service import DealService
 from livecommerce import redis_client
 from livecommerce.analytics import Analytics
 from livecommerce.auth import TokenAuthority
 from livecommerce.clock import ValkeyClock
+from livecommerce.composition import chat_of
 from livecommerce.context import Context
 from livecommerce.http.app import build_app
 from livecommerce.hub import Hub
@@ -232,7 +232,7 @@ async def room_worker(
         streams=StreamService(redis, run_script, new_id=new_id),
         relay=cast(Any, FakeRelay(worker_id)),
         deals=deals,
-        chat=ChatService(redis, run_script, new_id=new_id),
+        chat=chat_of(redis, run_script, settings.get("limit", GENEROUS)),
         hub=hub,
         presence=presence,
         analytics=Analytics(redis, run_script, hub, presence, deals, now_ms=clock.now_ms),

@@ -255,6 +255,45 @@ async def test_iteration_ends_with_the_stream(client: Client, fake: FakeRoom) ->
         assert [event.type async for event in room] == ["joined", "chat.message"]
 
 
+async def test_a_command_whose_connection_ends_first_says_so(client: Client, fake: FakeRoom) -> None:
+    """Given a message that is said while the connection dies, then the awaitable tells that nobody knows, at once."""
+
+    async def die_before_the_answer(socket: web.WebSocketResponse, wire: Wire) -> None:
+        fake.script = fake.answer_commands
+        (command,) = wire.decode((await socket.receive()).data)
+        fake.say(command["text"])
+        await socket.close(code=3001)
+
+    fake.script = die_before_the_answer
+    async with client.room("s1") as room:
+        with pytest.raises(Unreachable, match="before the reply"):
+            await room.chat("once", key="k", timeout_s=3600.0)
+        # It comes back by itself; what was said is told as an event, and commands work again.
+        assert await texts(room, 1) == ["once"]
+        await room.chat("again")
+        assert await texts(room, 1) == ["again"]
+        assert (room.reconnects, room.gaps, len(fake.joins)) == (1, 0, 2)
+
+
+async def test_a_command_while_there_is_no_connection_is_not_sent(client: Client, fake: FakeRoom) -> None:
+    gone = asyncio.Event()
+
+    async def die(socket: web.WebSocketResponse, _wire: Wire) -> None:
+        fake.refuse = {"code": "unavailable", "message": "Later.", "temporary": True}
+        await socket.close(code=3001)
+        gone.set()
+
+    fake.script = die
+    async with client.room("s1") as room:
+        await gone.wait()
+        told = ""
+        async with asyncio.timeout(5):
+            while "not connected" not in told:
+                with pytest.raises(Unreachable) as caught:
+                    await room.do("ping")
+                told = str(caught.value)
+
+
 async def test_a_command_without_a_reply_is_given_up_in_time(client: Client) -> None:
     async with client.room("s1") as room:
         with pytest.raises(Unreachable):

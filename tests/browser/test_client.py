@@ -206,3 +206,73 @@ def test_ice_servers_are_read_from_link_headers(page: Page) -> None:
              'credential="p"; credential-type="password", <https://x.example>; rel="help"')""",
     )
     assert answer == [{"urls": "turn:t.example:3478?transport=udp", "username": "u", "credential": "p"}]
+
+
+#: a room whose server is the test: what it was sent, and a way to say things and to hang up
+WIRE = """
+const sockets = [];
+class Wire {
+  constructor() { this.sent = []; this.readyState = 1; sockets.push(this); queueMicrotask(() => this.onopen()); }
+  send(text) { this.sent.push(JSON.parse(text)); }
+  close() { this.readyState = 3; }
+  say(...messages) { this.onmessage({ data: JSON.stringify(messages) }); }
+  hangUp(code) { this.readyState = 3; this.onclose({ code }); }
+}
+Wire.OPEN = 1;
+const real = window.WebSocket; window.WebSocket = Wire;
+const clock = new client.ServerClock();
+const room = new client.Room({ url: "ws://x/ws/s", token: () => "t", clock, random: () => 0 });
+const offsets = []; const states = [];
+room.addEventListener("event", ({ detail }) => offsets.push(detail.offset));
+room.addEventListener("state", ({ detail }) => states.push(detail.state));
+const wire = async (n) => {
+  while (!sockets[n - 1]?.sent.length) await client.sleep(5);
+  return sockets[n - 1];
+};
+const empty = { epoch: "e", offset: 0, recovered: false, server_ms: 1 };
+const join = (w, ok) => w.say({ re: w.sent[0].id, ok: { ...empty, ...ok } });
+const numbered = (offset) => ({ offset, type: "chat.message", at_ms: 1, data: {} });
+const outcome = (promise) => promise.then((ok) => ["ok", ok], (refusal) => [refusal.code, refusal.temporary]);
+const done = (answer) => { room.leave(); window.WebSocket = real; return answer; };
+"""
+
+
+def test_a_command_whose_connection_ends_first_says_that_nobody_knows(page: Page) -> None:
+    answer = run(
+        page,
+        WIRE
+        + """room.enter(); const first = await wire(1); join(first, {});
+             const answered = outcome(room.call("ping"));
+             first.say({ re: first.sent[1].id, ok: { server_ms: 7 } });
+             const lost = outcome(room.call("chat.send", { text: "hi", key: "k" }));
+             const refused = outcome(room.call("chat.send", { text: "" }));
+             first.say({ re: first.sent[3].id, err: { code: "invalid", message: "Empty.", temporary: false } });
+             first.hangUp(1006);
+             const meanwhile = outcome(room.call("ping"));
+             return done([await answered, await lost, await refused, await meanwhile, first.sent.length])""",
+    )
+    assert answer == [
+        ["ok", {"server_ms": 7}],
+        ["outcome_unknown", True],
+        ["invalid", False],
+        ["offline", True],
+        4,
+    ]
+
+
+def test_a_room_comes_back_to_where_it_was_and_tells_nothing_twice(page: Page) -> None:
+    answer = run(
+        page,
+        WIRE
+        + """room.enter(); const first = await wire(1); join(first, {}); first.say(numbered(1), numbered(2));
+             first.hangUp(3008);
+             const second = await wire(2); const asked = second.sent[0];
+             join(second, { offset: 4, recovered: true }); second.say(numbered(2), numbered(3), numbered(4));
+             second.hangUp(3001);
+             const third = await wire(3); join(third, { epoch: "f", offset: 1 }); third.say(numbered(1));
+             third.hangUp(3501);
+             return done([[asked.epoch, asked.offset], [third.sent[0].epoch, third.sent[0].offset], offsets,
+                          [...states], room.state])""",
+    )
+    came = ["connecting", "joined", "waiting"] * 2 + ["connecting", "joined", "closed"]
+    assert answer == [["e", 2], ["e", 4], [1, 2, 3, 4, 1], came, "closed"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat import polls as polls_module
+from chat import keys
 from livecommerce import poll_clock
 from tests.livecommerce.rooms import RoomWorker, Viewer, eventually, room_worker
 
@@ -180,12 +180,11 @@ async def test_a_poll_counts_one_vote_a_user_and_closes_by_itself(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poll_clock, "INTERVAL_S", 0.05)
-    monkeypatch.setattr(polls_module, "MIN_POLL_S", 1)
     async with room_worker(valkey_url) as one, room_worker(valkey_url) as two:
         stream_id = await one.stream()
         host = await one.host(stream_id)
         viewers = [await worker.join(stream_id, f"u{n}") for n, worker in enumerate((one, two) * 4)]
-        poll = await one.context.chat.polls.open(stream_id, "Which colour?", ["red", "blue", "green"], seconds=2)
+        poll = await one.context.chat.polls.open(stream_id, "Which colour?", ["red", "blue", "green"], seconds=60)
         opened = (await viewers[1].event("poll.opened"))["data"]["poll"]
         assert (opened["id"], opened["counts"], opened["state"]) == (poll.id, [0, 0, 0], "open")
         assert await refused(host, "poll.open", question="More?", answers=["yes", "no"]) == "illegal_state"
@@ -198,6 +197,7 @@ async def test_a_poll_counts_one_vote_a_user_and_closes_by_itself(
         await watcher.until(lambda: any(_is_count(e, 8) for e in watcher.events), "all counted and shown")
         late = await two.join(stream_id, "late")
         assert late.joined["chat"]["poll"]["votes"] == 8
+        await is_over(one, stream_id)
         closed = (await watcher.event("poll.closed"))["data"]["poll"]
         assert (closed["counts"], closed["votes"], closed["state"]) == ([4, 4, 0], 8, "closed")
         assert await refused(late, "poll.vote", poll_id=poll.id, answer=0) == "illegal_state"
@@ -232,17 +232,30 @@ async def test_a_poll_is_closed_by_its_host_and_a_new_one_may_follow(worker: Roo
     assert await refused(host, "poll.vote", poll_id=first["id"], answer=0) == "poll_not_found"
 
 
-async def test_a_worker_that_came_after_a_poll_opened_closes_it(
+async def is_over(worker: RoomWorker, stream_id: str) -> None:
+    """The time of the stream's poll has come."""
+    await worker.context.redis.hset(keys.poll(stream_id), "closes_at_ms", worker.context.clock.now_ms())
+
+
+async def test_a_poll_is_closed_by_whoever_is_left_and_by_who_came_after_it_opened(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poll_clock, "INTERVAL_S", 0.05)
-    monkeypatch.setattr(polls_module, "MIN_POLL_S", 1)
-    async with room_worker(valkey_url) as one:
-        stream_id = await one.stream()
-        await one.context.chat.polls.open(stream_id, "Who closes?", ["a", "b"], seconds=1)
-    async with room_worker(valkey_url) as two:
-        viewer = await two.join(stream_id, "ann")
-        assert (await viewer.event("poll.closed"))["data"]["poll"]["votes"] == 0
+    async with room_worker(valkey_url) as there:
+        async with room_worker(valkey_url) as gone:
+            stream_id = await gone.stream()
+            ann = await there.join(stream_id, "ann")
+            await gone.host(stream_id)
+            await gone.context.chat.polls.open(stream_id, "Who closes?", ["a", "b"], seconds=60)
+            await ann.event("poll.opened")
+        async with room_worker(valkey_url) as late:
+            bob = await late.join(stream_id, "bob")
+            rooms = [worker.context.hub.room(stream_id) for worker in (there, late)]
+            assert [room is not None and room.poll_open for room in rooms] == [True, True]
+            await is_over(late, stream_id)
+            for viewer in (ann, bob):
+                assert (await viewer.event("poll.closed"))["data"]["poll"]["state"] == "closed"
+            await eventually(lambda: not any(room is not None and room.poll_open for room in rooms))
 
 
 async def test_questions_wait_in_a_queue_only_staff_sees(worker: RoomWorker) -> None:

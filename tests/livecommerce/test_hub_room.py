@@ -16,6 +16,7 @@ from livecommerce import room as room_module
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import JSON, Item
 from livecommerce.member import Member
+from livecommerce.reactions import Reactions
 from livecommerce.room import Room
 from livecommerce.room_log import LOG_MAX, Page, Ring, RoomLog
 from livecommerce.scripting import ScriptRunner
@@ -252,3 +253,17 @@ async def test_a_hole_that_nothing_fills_is_not_asked_for_without_end(room: Room
     before = room._log.reads
     await asyncio.sleep(0.1)
     assert room._log.reads - before <= 2
+
+
+async def test_the_sums_of_two_workers_do_not_take_each_others_place(room: Room) -> None:
+    """Of a slot only the newest waits for the next tick; each worker's sum has a slot of its own."""
+
+    class Bus:
+        async def spublish(self, channel: str, message: bytes) -> None:
+            room.on_message(message)
+
+    for kind in ("heart", "wow"):
+        reactions = Reactions(Bus(), lambda _: 0)  # type: ignore[arg-type]
+        reactions.add(room.stream_id, kind, 1)
+        await reactions._tell()
+    assert len(room.tick.latest) == 2

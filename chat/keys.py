@@ -37,6 +37,8 @@
     Hash of open questions by message id (JSON, the message); sorted set of the ids by offset.
 ``lc:{s}:chat:key:<user>:<key>``
     String with a TTL of :data:`KEY_TTL_MS`: ``<id> <offset>`` of the message that was sent with this key.
+``lc:{s}:chat:announced:<user>:<key>``
+    The same of an announcement: its offset.
 """
 
 from __future__ import annotations
@@ -83,6 +85,11 @@ def rate(stream_id: str, user_id: str) -> str:
 def sent(stream_id: str, user_id: str, key: str) -> str:
     """The message a user sent with a key."""
     return f"lc:{{{stream_id}}}:chat:key:{user_id}:{key}"
+
+
+def announced(stream_id: str, user_id: str, key: str) -> str:
+    """The announcement a user made with a key."""
+    return f"lc:{{{stream_id}}}:chat:announced:{user_id}:{key}"
 
 
 def authors(stream_id: str) -> str:

@@ -82,10 +82,15 @@ class Moderation:
         names = [keys.log(stream_id), keys.moderators(stream_id), keys.journal(stream_id)]
         await self._run(scripts.APPOINT, names, [user_id, action, MOST_MODERATORS, *_entry(Step(action, by, user_id))])
 
-    async def announce(self, stream_id: str, text: str, *, by: str) -> int:
-        """Say something to all as the host; the event's offset. Raises :class:`TextRefused`."""
+    async def announce(self, stream_id: str, text: str, *, by: str, key: str | None = None) -> int:
+        """Say something to all as the host, with the same ``key`` (for ten minutes) once; the event's offset.
+
+        Raises :class:`TextRefused`.
+        """
         names = [keys.room(stream_id), keys.log(stream_id), keys.journal(stream_id)]
-        args = [msgspec.json.encode({"text": clean_text(text)}), *_entry(Step("announce", by))]
+        names.append(keys.announced(stream_id, by, key or ""))
+        remembered = "" if key is None else keys.KEY_TTL_MS
+        args = [msgspec.json.encode({"text": clean_text(text)}), *_entry(Step("announce", by)), remembered]
         return int((await self._run(scripts.ANNOUNCE, names, args))[0])
 
 

@@ -86,7 +86,10 @@ async def _react(visit: Visit, command: c.ChatReact) -> Any:
 
 
 async def _announce(visit: Visit, command: c.Announce) -> Any:
-    return {"offset": await visit.context.chat.announce(visit.stream_id, command.text, by=visit.identity.user_id)}
+    offset = await visit.context.chat.announce(
+        visit.stream_id, command.text, by=visit.identity.user_id, key=command.key
+    )
+    return {"offset": offset}
 
 
 async def _grant(visit: Visit, command: c.ModeratorGrant) -> Any:

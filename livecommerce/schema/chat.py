@@ -69,9 +69,10 @@ class ChatReact(Command, frozen=True, tag="chat.react"):
 
 
 class Announce(Command, frozen=True, tag="announce"):
-    """Say something to everybody as the host."""
+    """Say something to everybody as the host: ``ok: {offset}``. Sending again with the same key says it once."""
 
     text: RawText
+    key: Key | None = None
 
 
 class ModeratorGrant(Command, frozen=True, tag="moderator.grant"):

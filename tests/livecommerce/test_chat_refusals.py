@@ -98,7 +98,7 @@ async def test_every_refusal_of_chat_is_heard(valkey_url: str, monkeypatch: pyte
 
 
 async def test_who_heard_no_answer_may_ask_again(worker: RoomWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vote and an appointment that are there already are no refusal, and are counted once."""
+    """A vote, an appointment and an announcement that are there already are no refusal, and are there once."""
     monkeypatch.setattr(moderation, "MOST_MODERATORS", 1)
     stream_id = await worker.stream()
     host, ann = await worker.host(stream_id), await worker.join(stream_id, "ann")
@@ -111,4 +111,11 @@ async def test_who_heard_no_answer_may_ask_again(worker: RoomWorker, monkeypatch
     assert (await ok(host, "poll.close", poll_id=poll_id))["poll"]["counts"] == [0, 1]
     await ok(ann, "poll.vote", poll_id=poll_id, answer=1)
     assert (await err(host, "poll.vote", poll_id=poll_id, answer=1))["code"] == "illegal_state"
-    assert [step["action"] for step in (await ok(host, "moderation.journal"))["items"]] == ["grant"]
+    offsets = {(await ok(host, "announce", text="Welcome", key="k"))["offset"] for _ in range(3)}
+    assert len(offsets) == 1
+    assert (await ok(host, "announce", text="Welcome"))["offset"] not in offsets
+    await ok(host, "chat.send", text="the same key, something else", key="k")
+    await ann.until(lambda: bool(ann.texts))
+    assert [event["type"] for event in ann.events].count("announcement") == 2
+    steps = (await ok(host, "moderation.journal"))["items"]
+    assert [step["action"] for step in steps] == ["announce", "announce", "grant"]

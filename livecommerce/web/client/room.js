@@ -186,7 +186,6 @@ export class Room extends EventTarget {
       this.offset = message.offset;
       replayed = message.offset <= this.#joinedTo;
     }
-    if (message.type === "clock") this.clock.notice(message.data.server_ms);
     this.dispatchEvent(new CustomEvent("event", { detail: { ...message, data: message.data ?? {}, replayed } }));
   }
 

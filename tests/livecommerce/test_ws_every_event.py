@@ -92,8 +92,11 @@ class Show:
         streams = self.worker.context.streams
         await streams.went_live(self.stream_id, worker_id="w1", session_id="w1.s1")
         await streams.interrupted(self.stream_id, session_id="w1.s1")
-        self.worker.context.hub._status(healthy=False)
-        for kind in ("viewers", "reactions", "status", "poll.counts", "deal.stock"):
+        hub = self.worker.context.hub
+        as_of = hub.position(self.stream_id)
+        hub._status(healthy=False)
+        assert (await self.bob.event("status"))["as_of"] == as_of > 20
+        for kind in ("viewers", "reactions", "poll.counts", "deal.stock"):
             await self.bob.event(kind)
         await streams.end(self.stream_id)
         for viewer in (self.host, self.ann, self.bob, self.cas):

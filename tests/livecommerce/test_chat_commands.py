@@ -102,6 +102,7 @@ async def test_blocked_words_are_found_however_disguised_and_shown_to_nobody(wor
     assert (late["words"], late["moderators"]) == ([], [])
     for text in ("so rotten", "R0TTEN!", "r o t t e n", "gоrоtten", "b a d? bad", "BÄD"):
         assert await refused(ann, "chat.send", text=text) == "invalid", text
+    await ok(await worker.join(await worker.stream(), "ann"), "chat.send", text="rotten, elsewhere")
     await ok(ann, "chat.send", text="my badge is here")
     await ok(host, "chat.send", text="I may say rotten")
     assert await refused(host, "chat.settings", words=["x" * 41]) == "invalid"

@@ -160,6 +160,7 @@ async def test_a_ban_closes_every_connection_of_that_user_and_keeps_them_out(wor
     reply = await again.do("join", token=worker.token("bad"))
     assert reply["err"]["code"] == "banned"
     assert await again.until_closed() == 3501
+    await worker.join(await worker.stream(), "bad")  # of another host, who bans for themselves
     assert "ok" in await host.do("chat.unban", user_id="bad")
     await worker.join(stream_id, "bad")
     assert "ok" in await bystander.do("ping")

@@ -15,6 +15,11 @@ def bind_host(host: str) -> str:
     return "127.0.0.1" if host == "localhost" else host
 
 
+def listened(host: str) -> tuple[str, ...]:
+    """The addresses that this bind address stands for: ``::`` is IPv4's, too, by a socket of its own."""
+    return ("0.0.0.0", "::") if host == "::" else (host,)  # noqa: S104 - the operator asked for it
+
+
 def advertised(settings: Settings) -> tuple[str, ...]:
     """The addresses for ICE candidates; raises :class:`SettingsError` when a name has none."""
     if settings.media_host:
@@ -25,7 +30,7 @@ def advertised(settings: Settings) -> tuple[str, ...]:
         return (host,)
     # Both: Firefox sends no media to loopback; behind a firewall only loopback reaches us from this machine. Loopback
     # is second: from another source address of this machine it would be answered from that.
-    return _beside(loopback)
+    return _beside(loopback, _families(host))
 
 
 def reread(settings: Settings, told: Sequence[str]) -> Callable[[], tuple[str, ...]] | None:
@@ -35,14 +40,18 @@ def reread(settings: Settings, told: Sequence[str]) -> Callable[[], tuple[str, .
     """
     if settings.media_host or not _is_wildcard(media_bind(settings, told)):
         return None
-    loopback = told[-1]
-    return lambda: _beside(loopback)
+    loopback, families = told[-1], _families(settings.host)
+    return lambda: _beside(loopback, families)
 
 
-def _beside(loopback: str) -> tuple[str, ...]:
-    """This machine's own address, if it has one now, and loopback."""
-    found = own_address()
-    return (loopback,) if found is None else (found, loopback)
+def _families(host: str) -> tuple[socket.AddressFamily, ...]:
+    return (socket.AF_INET, socket.AF_INET6) if host == "::" else (socket.AF_INET,)
+
+
+def _beside(loopback: str, families: Sequence[socket.AddressFamily]) -> tuple[str, ...]:
+    """This machine's own addresses, where it has them now, and loopback."""
+    found = [own_address(family) for family in families]
+    return (*(each for each in found if each is not None), loopback)
 
 
 def media_bind(settings: Settings, told: Sequence[str]) -> str:
@@ -60,20 +69,21 @@ def private_host(settings: Settings) -> tuple[str, str]:
         return "127.0.0.1", "127.0.0.1"
     host = bind_host(settings.host)
     if _is_wildcard(host):
-        return host, own_address() or "127.0.0.1"
+        told = _beside("127.0.0.1", _families(host))[0]
+        return "::" if ":" in told else "0.0.0.0", told  # noqa: S104 - workers elsewhere have to reach it
     return host, resolve(host)
 
 
-def own_address() -> str | None:
+def own_address(family: socket.AddressFamily = socket.AF_INET) -> str | None:
     """This machine's address on its default route, if it has one; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a UDP socket only asks the routing table; 192.0.2.0/24 is for documentation (RFC 5737).
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-        return address
+    # Connecting a UDP socket only asks the routing table; these are for documentation (RFC 5737, RFC 3849).
+    somewhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((somewhere, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
 
 
 def reserve(host: str, port: int) -> tuple[list[socket.socket], int]:
@@ -83,7 +93,8 @@ def reserve(host: str, port: int) -> tuple[list[socket.socket], int]:
     """
     kept: list[socket.socket] = []
     try:
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        wanted = [info for each in listened(host) for info in socket.getaddrinfo(each, port, type=socket.SOCK_STREAM)]
+        for family, _, _, _, address in wanted:
             where = (address[0], port, *address[2:])
             # A bind without SO_REUSEPORT first: only that fails when another server of ours is listening there.
             if port:

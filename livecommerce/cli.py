@@ -76,7 +76,12 @@ def cli() -> None:
 
 
 @cli.command(epilog=SERVE_EXAMPLES)
-@option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@option(
+    "--host",
+    default=_DEFAULTS.host,
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 for all, :: for all with IPv6.",
+)
 @option("--port", type=int, default=_DEFAULTS.port, show_default=True, help="HTTP port; 0 for any free one.")
 @option("--media-host", metavar="ADDRESS", default="",
         help="Address viewers send media to, if not --host, like 203.0.113.7; several with commas.")  # fmt: skip

@@ -83,7 +83,7 @@ async def serve(spec: WorkerSpec) -> None:
         await web.SockSite(runner, private, backlog=BACKLOG).start()
         public = PublicSite(
             runner,
-            addresses.bind_host(spec.settings.host),
+            addresses.listened(addresses.bind_host(spec.settings.host)),
             spec.settings.port,
             ssl_context=tls.context(spec.settings),
             backlog=BACKLOG,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -59,15 +59,21 @@ class PublicSite(web.BaseSite):
     """The public port: aiohttp's TCPSite, with patience; shared by all workers."""
 
     def __init__(
-        self, runner: web.AppRunner, host: str, port: int, *, ssl_context: ssl.SSLContext | None, backlog: int
+        self,
+        runner: web.AppRunner,
+        hosts: Sequence[str],
+        port: int,
+        *,
+        ssl_context: ssl.SSLContext | None,
+        backlog: int,
     ) -> None:
         super().__init__(runner, ssl_context=ssl_context, backlog=backlog)
-        self._host, self._port = host, port
+        self._hosts, self._port = hosts, port
 
     @property
     def name(self) -> str:
         """Where it listens."""
-        return f"{self._host}:{self._port}"
+        return f"{', '.join(self._hosts)}:{self._port}"
 
     async def start(self) -> None:
         """Listen; raises ``OSError`` where that is not possible."""
@@ -77,7 +83,7 @@ class PublicSite(web.BaseSite):
         assert runner.server is not None
         self._server = await asyncio.get_running_loop().create_server(
             runner.app[PATIENCE].watched(runner.server),
-            self._host,
+            self._hosts,
             self._port,
             ssl=self._ssl_context,
             ssl_handshake_timeout=HEAD_S if self._ssl_context else None,

@@ -27,7 +27,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     app.add_routes([web.get("/", hello)])
     runner, port = web.AppRunner(app), free_port()
     await runner.setup()
-    await PublicSite(runner, "127.0.0.1", port, ssl_context=None, backlog=10).start()
+    await PublicSite(runner, ["127.0.0.1"], port, ssl_context=None, backlog=10).start()
     yield port
     assert not app[PATIENCE]._silent
     await runner.cleanup()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import resource
+import secrets
+import socket
 import ssl
 import subprocess
 import sys
@@ -48,7 +50,7 @@ def test_a_spec_arrives_as_it_was_sent() -> None:
         (Settings(host="::1"), "198.51.100.4 ::1", "::"),
         (Settings(host="192.0.2.7"), "192.0.2.7", "192.0.2.7"),
         (Settings(host="0.0.0.0"), "198.51.100.4 127.0.0.1", "0.0.0.0"),
-        (Settings(host="::"), "198.51.100.4 127.0.0.1", "::"),
+        (Settings(host="::"), "198.51.100.4 2001:db8::7 127.0.0.1", "::"),
         (Settings(host="0.0.0.0", media_host="203.0.113.7, 2001:db8::1"), "203.0.113.7 2001:db8::1", "0.0.0.0"),
         (Settings(media_host="203.0.113.7"), "203.0.113.7", "0.0.0.0"),
         (Settings(media_host="localhost"), "127.0.0.1", "127.0.0.1"),
@@ -58,13 +60,14 @@ def test_the_addresses_viewers_are_told_and_can_reach(
     settings: Settings, told: str, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside loopback this machine's own address, for Firefox; a proxy's neighbour takes media from everywhere."""
-    monkeypatch.setattr(addresses, "own_address", lambda: "198.51.100.4")
+    own = {socket.AF_INET: "198.51.100.4", socket.AF_INET6: "2001:db8::7"}
+    monkeypatch.setattr(addresses, "own_address", own.get)
     assert addresses.advertised(settings) == tuple(told.split())
     assert addresses.media_bind(settings, told.split()) == bound
 
 
 def test_without_a_network_loopback_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "own_address", lambda: None)
+    monkeypatch.setattr(addresses, "own_address", lambda _: None)
     assert addresses.advertised(Settings()) == ("127.0.0.1",)
     assert addresses.media_bind(Settings(), ["127.0.0.1"]) == "127.0.0.1"
     assert addresses.advertised(Settings(host="0.0.0.0")) == ("127.0.0.1",)
@@ -76,6 +79,7 @@ def test_without_a_network_loopback_is_all_there_is(monkeypatch: pytest.MonkeyPa
         (Settings(), "198.51.100.4 127.0.0.1", "203.0.113.9 127.0.0.1"),
         (Settings(host="0.0.0.0"), "127.0.0.1", "203.0.113.9 127.0.0.1"),
         (Settings(host="::1"), "198.51.100.4 ::1", "203.0.113.9 ::1"),
+        (Settings(host="::"), "127.0.0.1", "203.0.113.9 2001:db8::9 127.0.0.1"),
         # bound to loopback alone; bound to what it tells; told by the operator
         (Settings(), "127.0.0.1", None),
         (Settings(host="192.0.2.7"), "192.0.2.7", None),
@@ -85,7 +89,8 @@ def test_without_a_network_loopback_is_all_there_is(monkeypatch: pytest.MonkeyPa
 def test_a_laptop_that_changed_networks_tells_its_new_address(
     settings: Settings, told: str, now: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "own_address", lambda: "203.0.113.9")
+    own = {socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8::9"}
+    monkeypatch.setattr(addresses, "own_address", own.get)
     read = addresses.reread(settings, told.split())
     assert (" ".join(read()) if read is not None else None) == now
 
@@ -102,6 +107,33 @@ def test_workers_hear_each_other_on_loopback_unless_there_are_other_machines() -
     bind, told = addresses.private_host(Settings(host="0.0.0.0", redis_url="redis://v"))
     assert bind == "0.0.0.0"
     assert told not in ("0.0.0.0", "")
+
+
+@pytest.mark.parametrize(
+    ("own", "heard"),
+    [
+        ({socket.AF_INET: "203.0.113.9", socket.AF_INET6: "2001:db8::9"}, ("0.0.0.0", "203.0.113.9")),
+        ({socket.AF_INET6: "2001:db8::9"}, ("::", "2001:db8::9")),
+        ({}, ("0.0.0.0", "127.0.0.1")),
+    ],
+)
+def test_workers_of_machines_with_ipv6_hear_each_other_by_an_address_that_there_is(
+    own: dict[int, str], heard: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "own_address", own.get)
+    assert addresses.private_host(Settings(host="::", redis_url="redis://v")) == heard
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_all_addresses_are_those_of_both_families(tmp_path: Path) -> None:
+    """By two sockets, so that limits see IPv4 addresses as they are; the demo finds it by ``localhost``."""
+    with running_server(tmp_path, "--host", "::", "--secret", secrets.token_urlsafe(48)) as server:
+        port = int(server.url.rpartition(":")[2])
+        for host in ("127.0.0.1", "[::1]"):
+            with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=10) as answer:
+                assert answer.status == 200
+        with pytest.raises(SettingsError, match=f"Port {port} is in use"):
+            addresses.reserve("::", port)
 
 
 async def test_a_stopping_server_tells_viewers_to_come_back(tmp_path: Path) -> None:

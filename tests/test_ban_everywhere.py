@@ -1,11 +1,14 @@
-"""A whole server with two workers: whoever is banned stops seeing, although nobody tells the worker with the video."""
+"""A whole server with two workers: whoever is banned stops seeing, although nobody tells the worker with the video; and
+who was on a worker that was killed counts no more."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Iterator
 
 import aiohttp
+import psutil
+import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from redis.asyncio import Redis
 
@@ -14,7 +17,15 @@ from livecommerce.redis_client import make
 from livecommerce.scripting import ScriptRunner
 from streams.service import StreamService
 from tests.api import Api, Person
-from tests.running import running_server
+from tests.livecommerce.rooms import Viewer, eventually
+from tests.running import RunningServer, running_server
+from tests.test_frozen_valkey import joined
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("two"), "--workers", "2") as server:
+        yield server
 
 
 async def offer() -> str:
@@ -61,21 +72,45 @@ async def ban(api: Api, host: Person, stream_id: str, user_id: str) -> None:
                 return
 
 
-async def test_a_ban_ends_the_video_wherever_it_is(tmp_path: Path) -> None:
-    with running_server(tmp_path, "--workers", "2") as server:
-        redis = make(f"unix://{tmp_path}/data/valkey.sock")
-        async with Api(server.url) as api:
-            host, bad, good = [await api.guest(name) for name in ("Hal", "Bad", "Good")]
-            # Both workers are asked at random: with several streams the video is not always where the host is.
-            for _ in range(4):
-                stream_id = await api.stream(host)
-                await play(redis, stream_id)
-                theirs, others = await watch(api, bad, stream_id), await watch(api, good, stream_id)
-                assert await trickle(api, bad, theirs) == await trickle(api, good, others) == 204
-                await ban(api, host, stream_id, bad.id)
-                deadline = asyncio.get_running_loop().time() + 2
-                while await trickle(api, bad, theirs) != 404:
-                    assert asyncio.get_running_loop().time() < deadline
-                    await asyncio.sleep(0.05)
-                assert await trickle(api, good, others) == 204
-        await redis.aclose()
+async def test_a_ban_ends_the_video_wherever_it_is(server: RunningServer) -> None:
+    redis = make(f"unix://{server.log.parent}/data/valkey.sock")
+    async with Api(server.url) as api:
+        host, bad, good = [await api.guest(name) for name in ("Hal", "Bad", "Good")]
+        # Both workers are asked at random: with several streams the video is not always where the host is.
+        for _ in range(4):
+            stream_id = await api.stream(host)
+            await play(redis, stream_id)
+            theirs, others = await watch(api, bad, stream_id), await watch(api, good, stream_id)
+            assert await trickle(api, bad, theirs) == await trickle(api, good, others) == 204
+            await ban(api, host, stream_id, bad.id)
+            deadline = asyncio.get_running_loop().time() + 2
+            while await trickle(api, bad, theirs) != 404:
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.05)
+            assert await trickle(api, good, others) == 204
+    await redis.aclose()
+
+
+async def test_who_was_on_a_worker_that_was_killed_counts_no_more(server: RunningServer) -> None:
+    def count(viewer: Viewer) -> int:
+        return next((e["data"]["count"] for e in reversed(viewer.events) if e["type"] == "viewers"), 0)
+
+    await eventually(lambda: "livecommerce is ready" in server.output(), "both workers")
+    async with Api(server.url) as api:
+        people = [await api.guest(f"Person {n}") for n in range(16)]
+        stream_id = await api.stream(people[0])
+        viewers = [await joined(api, stream_id, person) for person in people]
+        for viewer in viewers:
+            await viewer.until(lambda v=viewer: count(v) == len(people))
+        victim = next(p for p in psutil.Process(server.process.pid).children() if "livecommerce.worker" in p.cmdline())
+        victim.kill()
+        heard = [asyncio.create_task(viewer.until_closed()) for viewer in viewers]
+
+        def right() -> bool:
+            left = [viewer for viewer in viewers if viewer.closed is None]
+            return 0 < len(left) < len(people) and all(count(viewer) == len(left) for viewer in left)
+
+        await eventually(right, "who is left hears how many they are", timeout_s=5)
+        for task in heard:
+            task.cancel()
+        await asyncio.gather(*heard, return_exceptions=True)

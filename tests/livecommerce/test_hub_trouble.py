@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,15 @@ from livecommerce import hub as hub_module
 from livecommerce import keys
 from livecommerce.hub import Hub
 from livecommerce.scripting import ScriptRunner
-from tests.livecommerce.rooms import RoomWorker, eventually
+from tests.livecommerce.rooms import RoomWorker, eventually, room_worker
+
+
+@pytest.fixture
+async def workers(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[RoomWorker, RoomWorker]]:
+    """Two workers of one group, who compare positions more often than in life."""
+    monkeypatch.setattr(hub_module, "SWEEP_S", 0.2)
+    async with room_worker(valkey_url) as one, room_worker(valkey_url) as two:
+        yield one, two
 
 
 async def kill_subscribers(redis: Redis) -> int:
@@ -104,3 +113,26 @@ async def test_a_message_of_no_known_form_harms_nobody(workers: tuple[RoomWorker
         await redis.spublish(keys.log(stream_id), nonsense)
     await one.say(stream_id, "still here")
     await ann.until(lambda: ann.texts == ["still here"])
+
+
+async def test_a_valkey_that_is_silent_is_told_of_long_before_a_command_gives_up(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SWEEP_S", 0.05)
+    monkeypatch.setattr(hub_module, "CHECK_TIMEOUT_S", 0.1)
+    async with room_worker(valkey_url, command_s=3600.0) as worker:
+        ann = await worker.join(await worker.stream())
+        redis = worker.context.hub._redis
+        pipeline = redis.pipeline
+
+        class Silent:
+            def hmget(self, *_: str) -> None:
+                pass
+
+            async def execute(self) -> None:
+                await asyncio.Event().wait()
+
+        monkeypatch.setattr(redis, "pipeline", lambda **_: Silent())
+        await ann.until(lambda: [e["data"]["state"] for e in ann.events if e["type"] == "status"] == ["degraded"])
+        monkeypatch.setattr(redis, "pipeline", pipeline)
+        await ann.until(lambda: [e["data"]["state"] for e in ann.events if e["type"] == "status"][-1] == "ok")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from deals.models import DealSpec, Money
+from livecommerce import hub
 from livecommerce.member import PING_S, SILENT_S, Member
 from livecommerce.reactions import Reactions
 from livecommerce.schema.events import EVENTS
@@ -52,6 +54,26 @@ async def test_one_who_cannot_be_looked_after_is_no_hindrance_to_the_others(
     assert ann.outbox.transport.is_closing()
     assert ben.closing == 3500
     assert len(there) == 2
+
+
+async def test_looking_after_many_leaves_the_loop_to_others_in_between(
+    worker: RoomWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_SLICE", 1)
+    stream_id = await worker.stream()
+    there = [await worker.join(stream_id, user_id) for user_id in ("ann", "ben", "cas")]
+    looked_at: list[int] = []
+    turns = 0
+    monkeypatch.setattr(Member, "look_after", lambda _member, _now_s: looked_at.append(turns))
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while len(looked_at) < len(there):
+            turns += 1
+            await asyncio.sleep(0)
+
+    await asyncio.gather(worker.context.hub._sweep(), somebody_else())
+    assert len(set(looked_at)) == len(there)
 
 
 async def test_only_the_host_hears_that_a_deal_runs_low(worker: RoomWorker) -> None:

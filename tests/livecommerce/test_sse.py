@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import pytest
 
-from livecommerce import room_metrics
+from livecommerce import bans, room_metrics
 from tests.livecommerce.rooms import RoomWorker, eventually
 
 
@@ -100,6 +101,28 @@ async def test_a_ban_ends_the_event_stream(worker: RoomWorker) -> None:
         while not source.response.content.at_eof():
             await source.read()
     assert source.events[-1]["data"]["type"] == "moderation"
+
+
+async def test_a_ban_that_comes_while_somebody_enters_still_counts(
+    worker: RoomWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bans, "REFRESH_S", 3600.0)
+    stream_id = await worker.stream()
+    hub, arrive = worker.context.hub, worker.context.hub.arrive
+
+    async def late(*args: Any, **how: Any) -> Any:
+        room, heard = hub.room(stream_id), asyncio.Event()
+        assert room is not None
+        hear = room.on_ban
+        assert hear is not None
+        room.on_ban = lambda user_id, until_ms: (hear(user_id, until_ms), heard.set())[1]
+        await worker.context.chat.ban(stream_id, "bad", seconds=60, by="host")
+        await heard.wait()
+        return await arrive(*args, **how)
+
+    monkeypatch.setattr(hub, "arrive", late)
+    async with worker.client.get(f"{worker.url}/sse/{stream_id}", params={"token": worker.token("bad")}) as response:
+        assert (response.status, (await response.json())["code"]) == (403, "banned")
 
 
 async def test_refusals_are_problems(worker: RoomWorker) -> None:

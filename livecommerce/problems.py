@@ -68,7 +68,6 @@ KINDS: dict[str, Kind] = {
     "payment_declined": Kind(402, "The payment was declined"),
     "rate_limited": Kind(429, "Too many requests", True),
     "duplicate": Kind(409, "Said already", True),
-    "waiting": Kind(409, "Already waiting"),
     # our side
     "outcome_unknown": Kind(503, "The outcome is not known yet", True),
     "unavailable": Kind(503, "Unavailable for the moment", True),

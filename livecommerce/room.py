@@ -36,10 +36,9 @@ log = logging.getLogger(__name__)
 EARLY_MAX = 2000
 #: between attempts to read the log while Valkey is away
 RETRY_S = 0.25
-#: looks at the log for one who is ahead of us: the first may have begun before they asked
-LOOKS = 2
-#: how long such a look may take, and what lies between two of them, however many ask
-LOOK_TIMEOUT_S, LOOK_PAUSE_S = 1.0, 0.05
+#: looks at the log for one who is ahead of us (the first may have begun before they asked), how long one may take, and
+#: what lies between two of them, however many ask
+LOOKS, LOOK_TIMEOUT_S, LOOK_PAUSE_S = 2, 1.0, 0.05
 
 
 class Room:
@@ -101,6 +100,8 @@ class Room:
         self.snapshot.touch()
         self.ring.reset(page.events)
         self.ended = any(is_end(item.json) for item in page.events)
+        for item in page.events:
+            self.poll_open = poll_after(item.json, self.poll_open)
         self._accept_early()
 
     # members
@@ -282,8 +283,7 @@ class Room:
     async def reach(self, offset: int) -> None:
         """Look at the log for an offset not seen here yet: a viewer may come from a worker that heard it before us.
 
-        All who ask at about the same time share the look; nobody looks farther ahead than a log is long. Afterwards
-        ``position`` says whether there is such an offset.
+        All who ask at about the same time share a look; none is for more than a log is long. ``position`` then tells.
         """
         loop = asyncio.get_running_loop()
         for _ in range(LOOKS):

@@ -123,6 +123,19 @@ async def test_a_hole_is_filled_from_the_log_at_once(room: Room, wire: Wire, tel
     await eventually(lambda: offsets(wire) == [1, 2, 3, 4, 5], timeout_s=2)
 
 
+async def test_a_room_that_is_opened_knows_whether_a_poll_is(room: Room, run_script: ScriptRunner) -> None:
+    """Also where nobody is told the state of things: by an event stream, or for bans alone."""
+    names = [keys.room(room.stream_id), keys.log(room.stream_id)]
+    known = []
+    for kind in ("poll.opened", "poll.closed"):
+        await run_script("return emit(KEYS[1], KEYS[2], now_ms(), ARGV[1], '{}')", names, [kind])
+        later = Room(room.stream_id, cast(Any, MuteBus()), RoomLog(run_script), Sender())
+        await later.open()
+        known.append(later.poll_open)
+        await later.aclose()
+    assert known == [True, False]
+
+
 async def test_messages_out_of_order_are_put_in_order(room: Room, wire: Wire, teller: Teller) -> None:
     messages = [await teller.say(f"line {n}") for n in range(4)]
     for n in (1, 0, 3, 2, 0, 3):

@@ -24,6 +24,8 @@ from livecommerce.welcome import STREAM_ID, admission, refuse_banned, refuse_ful
 LOOK_S = 0.5
 #: how long what waits may take to leave
 CLOSE_GRACE_S = 5.0
+#: the last is nginx's: it would keep events until it has some kilobytes of them
+_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _EVENT_ID = re.compile(r"([0-9a-zA-Z.]{1,64}):([0-9]{1,15})")
 
 
@@ -69,7 +71,7 @@ async def _follow(request: web.Request) -> web.StreamResponse:
     )
     arrival = await context.hub.arrive(stream_id, member, epoch=epoch, offset=offset)
     metrics.CONNECTIONS.labels("sse").inc()
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    response = web.StreamResponse(headers=_HEADERS)
     try:
         # Again, now that a ban would reach us: one may have come in between.
         await refuse_banned(request, visit)

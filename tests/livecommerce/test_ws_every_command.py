@@ -11,6 +11,7 @@ from deals.models import DealSpec, Money, ProductSpec
 from livecommerce.commands import TABLE
 from livecommerce.schema.events import EVENTS
 from tests.livecommerce.rooms import RoomWorker, Viewer
+from tests.livecommerce.test_commands import MAY, ROLES
 
 EVERYTHING = ("watch", "chat", "buy", "host", "moderate")
 MUG = DealSpec("Mug", Money(500, "EUR"), stock=2, per_buyer_limit=2, duration_s=60, hold_s=60)
@@ -79,6 +80,24 @@ async def test_every_command_refuses_what_is_not_there(worker: RoomWorker) -> No
     answers = {do: await outcome(host, do, fields, stream_id) for do, (fields, _) in NOTHING.items()}
     assert answers == {do: code for do, (_, code) in NOTHING.items()}
     assert set(NOTHING) == set(TABLE)
+
+
+async def test_the_authorisation_matrix_by_websocket(worker: RoomWorker) -> None:
+    """Each role by a token of its own: it is told ``forbidden`` where the matrix says so, and nowhere else."""
+    stream_id = await worker.stream("hal")
+    fields = {do: WELL_FORMED.get(do, refused) for do, (refused, _) in NOTHING.items()}
+    fields |= {"chat.ban": {"user_id": "zoe"}, "chat.settings": {"slow_s": 0}}
+    await worker.context.chat.appoint(stream_id, "appointed", granted=True, by="hal")
+    for role, (user_id, stream, grants) in ROLES.items():
+        viewer = await worker.connect(stream_id)
+        token = worker.context.tokens.mint(user_id, user_id, [grant.value for grant in grants], stream=stream)
+        joined = await viewer.do("join", token=token)
+        if role == "of another stream":
+            assert joined["err"]["code"] == "forbidden"
+            continue
+        assert "ok" in joined, role
+        may = {do for do in TABLE if await outcome(viewer, do, fields[do], stream_id) != "forbidden"}
+        assert may == {do for do in TABLE if role in MAY[do]}, role
 
 
 async def test_a_stream_that_ended_takes_only_what_looks_back(worker: RoomWorker) -> None:

@@ -110,7 +110,7 @@ async def test_who_was_on_a_worker_that_was_killed_counts_no_more(server: Runnin
             left = [viewer for viewer in viewers if viewer.closed is None]
             return 0 < len(left) < len(people) and all(count(viewer) == len(left) for viewer in left)
 
-        await eventually(right, "who is left hears how many they are", timeout_s=5)
+        await eventually(right, "who is left hears how many they are", timeout_s=10)
         for task in heard:
             task.cancel()
         await asyncio.gather(*heard, return_exceptions=True)

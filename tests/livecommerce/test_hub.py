@@ -131,11 +131,14 @@ async def test_reactions_of_both_workers_are_summed_for_both(workers: tuple[Room
         assert len(hearts) <= lasted_s / 0.25 + 2, "sums, not each heart"
 
 
-async def test_deep_recovery_reads_the_log_once_for_all_who_ask(valkey_url: str) -> None:
+async def test_deep_recovery_reads_the_log_once_for_all_who_ask(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_log, "DEEP_KEPT_S", 3600.0)
     async with room_worker(valkey_url) as worker:
         stream_id = await worker.stream()
         total = RING_EVENTS + 300
-        await worker.say(stream_id, *(f"line {n}" for n in range(total)))
+        await asyncio.gather(*(worker.say(stream_id, f"line {n}") for n in range(total)))
         first = await worker.join(stream_id)
         epoch, reads = first.joined["epoch"], worker.context.hub.log.reads
         shallow = await worker.join(stream_id, epoch=epoch, offset=total - 500)
@@ -164,9 +167,10 @@ async def test_deep_recovery_reads_the_log_once_for_all_who_ask(valkey_url: str)
 async def test_a_log_read_for_one_is_read_again_when_the_ring_has_left_it_behind_and_kept_for_a_while(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(room_log, "DEEP_KEPT_S", 3600.0)
     async with room_worker(valkey_url) as worker:
         stream_id = await worker.stream()
-        await worker.say(stream_id, *(f"line {n}" for n in range(RING_EVENTS + 10)))
+        await asyncio.gather(*(worker.say(stream_id, f"line {n}") for n in range(RING_EVENTS + 10)))
         epoch = (await worker.join(stream_id)).joined["epoch"]
         room = worker.context.hub.room(stream_id)
         assert room is not None

@@ -287,9 +287,9 @@ class Room:
         """
         loop = asyncio.get_running_loop()
         for _ in range(LOOKS):
-            await asyncio.sleep(max(0.0, self._looked_s + LOOK_PAUSE_S - loop.time()))
             if not self.position < offset <= self.position + LOG_MAX:
                 return
+            await asyncio.sleep(max(0.0, self._looked_s + LOOK_PAUSE_S - loop.time()))
             self._behind.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_TIMEOUT_S):

@@ -118,6 +118,10 @@ class FakeRelay:
             raise SessionNotFound("There is no such session.")
         return self.sessions[session_id]
 
+    def stats(self, stream_id: str, *, viewers: int = 0) -> dict[str, Any]:
+        """Nothing: there is no media."""
+        return {}
+
     async def end_stream(self, stream_id: str) -> None:
         """End all of a stream."""
         self.ended.append(stream_id)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from livecommerce import keys
 from livecommerce.ids import new_id
 from livecommerce.tasks import Periodic
+from livecommerce.told import MOMENT
 
 #: how often sums are told
 INTERVAL_S = 0.25
@@ -26,7 +27,7 @@ class Reactions:
         self._redis = redis
         self._position = position
         # Each worker has a slot of its own: another worker's sum must not replace ours.
-        self._slot = new_id("reactions:")
+        self._slot = new_id(MOMENT)
         self._counts: dict[str, Counter[str]] = {}
         self._telling = Periodic("reactions", INTERVAL_S, self._tell)
 

@@ -27,7 +27,7 @@ from livecommerce.roster import Roster
 from livecommerce.snapshot import Snapshot
 from livecommerce.tasks import stop
 from livecommerce.tick import TICK_MIN_S, Tick
-from livecommerce.told import for_those_here, is_end, is_talk, poll_after, released_deal, split_slot
+from livecommerce.told import MOMENT, for_those_here, is_end, is_talk, poll_after, released_deal, split_slot
 from livecommerce.uring import Sender
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class Room:
         elif kind == b"l":
             metrics.EVENTS.add("latest")
             slot, rest = split_slot(body)
-            self.tick.show(slot, Item(rest))
+            self.tick.show(slot, Item(rest), lasts=not slot.startswith(MOMENT))
             if slot.startswith("stock:"):
                 self.snapshot.touch()
         elif kind == b"p":

@@ -65,14 +65,13 @@ class Tick:
         self._batch.append(item)
         self._wake.set()
 
-    def show(self, slot: str, item: Item) -> None:
-        """A latest-only event: it replaces what waits in its slot."""
-        self.latest.pop(slot, None)
-        self.latest[slot] = self._fresh[slot] = item
-        while len(self.latest) > SLOTS_MAX:
-            oldest = next(iter(self.latest))
-            del self.latest[oldest]
-            self._fresh.pop(oldest, None)
+    def show(self, slot: str, item: Item, *, lasts: bool = True) -> None:
+        """A latest-only event: it replaces what waits in its slot. Who was slow is told what ``lasts`` later, too."""
+        for slots in (self._fresh, self.latest) if lasts else (self._fresh,):
+            slots.pop(slot, None)
+            slots[slot] = item
+            while len(slots) > SLOTS_MAX:
+                del slots[next(iter(slots))]
         self._wake.set()
 
     def clear(self) -> None:

@@ -9,6 +9,8 @@ import msgspec
 from livecommerce.frames import Item
 from livecommerce.member import Member
 
+#: slots of what has happened just now (so many hearts) begin like this; others tell how things stand
+MOMENT = "reactions:"
 _RELEASED = b'"type":"deal.released"'
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -16,6 +17,7 @@ from livecommerce import room as room_module
 from livecommerce.close_codes import CloseCode
 from livecommerce.frames import JSON, Item
 from livecommerce.member import Member
+from livecommerce.outbox import WITHHOLD_BYTES
 from livecommerce.reactions import Reactions
 from livecommerce.room import Room
 from livecommerce.room_log import LOG_MAX, Page, Ring, RoomLog
@@ -219,6 +221,22 @@ async def test_a_busy_room_ticks_at_most_every_twenty_milliseconds() -> None:
         await running
 
 
+async def test_who_was_slow_is_told_how_things_stand_and_not_of_hearts_again(room: Room, wire: Wire) -> None:
+    def show(slot: str, event_type: str) -> None:
+        event = {"slot": slot, "type": event_type, "as_of": 0, "data": {}}
+        room.on_message(b"l" + msgspec.json.encode(event))
+
+    show(Reactions(cast(Any, None), lambda _: 0)._slot, "reactions")
+    show("stock:d1", "deal.stock")
+    await eventually(lambda: sorted(wire.types) == ["deal.stock", "reactions"])
+    wire.waiting = WITHHOLD_BYTES + 1
+    show("stock:d1", "deal.stock")
+    await eventually(lambda: all(member.stale for member in room.tick.joined))
+    wire.waiting = 0
+    room.tick.refresh()
+    assert wire.types[2:] == ["deal.stock"]
+
+
 async def test_only_the_newest_of_a_slot_waits_and_slots_are_bounded() -> None:
     tick = Tick(Sender())
     for n in range(SLOTS_MAX * 3):
@@ -280,4 +298,4 @@ async def test_the_sums_of_two_workers_do_not_take_each_others_place(room: Room)
         reactions = Reactions(Bus(), lambda _: 0)  # type: ignore[arg-type]
         reactions.add(room.stream_id, kind, 1)
         await reactions._tell()
-    assert len(room.tick.latest) == 2
+    assert len(room.tick._fresh) == 2

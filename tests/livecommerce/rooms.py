@@ -140,6 +140,8 @@ class RoomWorker:
     context: Context
     url: str
     client: aiohttp.ClientSession
+    #: kept until the client is closed: aiohttp complains of a connection that is collected before
+    _sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     def token(self, user_id: str, *can: str, stream: str = "*", ttl_s: int = 600) -> str:
         """A token; without grants it may watch, chat and buy."""
@@ -160,6 +162,7 @@ class RoomWorker:
             timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
             **how,
         )
+        self._sockets.append(socket)
         return Viewer(socket)
 
     async def join(

@@ -1,8 +1,7 @@
 """The nouns of deals and their state tables. Pure: no I/O, no clock, no asyncio.
 
 A state machine here is a table ``{state: {step: next state}}`` and one :func:`step`; a step that is not in the table
-raises one error and changes nothing. ``scripts.py`` writes the same tables into every Lua script, so that what Valkey
-does and what this page says cannot drift apart.
+raises one error and changes nothing. ``scripts.py`` writes the same tables into every Lua script, so neither drifts.
 
 Bounds: every number that reaches Lua stays below 2^53, up to which it counts exactly; no script writes one by Lua's own
 JSON, which makes exponents of those from 10^14 on.

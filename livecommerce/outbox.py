@@ -7,7 +7,9 @@ buffer before it is bounded, too: by itself it grows to 4 MiB, which a chatty ro
 
 While nothing waits, a frame is given to the kernel here, past the transport: its checks and callbacks are 1.9 of the
 10.2 µs that ``transport.write`` takes (load_tests chat-storm). As soon as the kernel does not take all of it, the
-rest is the transport's, and so is everything after it until its buffer is empty again: order is kept.
+rest is the transport's, and so is everything after it until its buffer is empty again: order is kept. So whoever writes
+to a viewer who has joined has to do it by its outbox; aiohttp does not by itself (no autoping, no compression), and its
+close frame comes when nothing may follow.
 
 What answers commands is *posted*: it waits until the loop has done what is due now, and leaves with everything else
 posted to that viewer meanwhile in one write. Whatever is written goes behind what was posted before it.

@@ -73,9 +73,10 @@ class Row:
 
     def write(self, batch: Batch, tick: int, sender: Sender) -> int:
         """Send a tick to all who are here; the number of events sent. Hot path (load_tests chat-storm)."""
-        self.tick = tick
+        # Before this tick counts as sent: whom the kernel takes no reply from is given it with the others, later.
         for outbox in [*self.posted]:
-            outbox.flush()
+            _flush(outbox)
+        self.tick = tick
         if any(map(call, self._closing)):
             for member in [*self._members]:
                 if member.outbox.transport.is_closing():
@@ -97,6 +98,15 @@ class Row:
                 if sent != size:
                     _wait(member, frame[max(0, sent) :])
         return batch.count * len(members)
+
+
+def _flush(outbox: Outbox) -> None:
+    try:
+        outbox.flush()
+    except Exception:
+        # Else nobody in the room would hear anything any more: the tick's task would be over.
+        log.exception("a viewer could not be written to")
+        outbox.transport.abort()
 
 
 def _wait(member: Member, rest: bytes) -> None:

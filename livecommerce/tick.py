@@ -96,7 +96,14 @@ class Tick:
             self._wake.clear()
             batch = Batch(self._batch, list(self._fresh.values()))
             self.clear()
-            cost_s = await self.deliver(batch, list(self.latest.values()))
+            cost_s = 0.0
+            try:
+                cost_s = await self.deliver(batch, list(self.latest.values()))
+            except Exception:
+                # Nobody knows who has what: they come back, and miss nothing; and the room goes on.
+                log.exception("a tick could not be sent")
+                for member in list(self.joined):
+                    member.outbox.transport.abort()
             next_s = loop.time() + min(max(TICK_MIN_S, cost_s * TICK_COST_FACTOR), TICK_MAX_S)
 
     async def deliver(self, batch: Batch, latest: Sequence[Item]) -> float:

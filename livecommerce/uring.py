@@ -67,15 +67,17 @@ class Ring:
             raise OSError("the kernel's io_uring is of another kind")
         rings = self._view(max(sq[6] + 4 * entries, cq[5] + 16 * answers), 0)
         numbers, order = rings.cast("I"), sq[6] // 4
+        self._views.append(numbers)  # at once: where the second map is refused, the first can be given back
         numbers[order : order + entries] = array("I", range(entries))
         self._numbers = numbers
         self._sq_tail, self._cq_head, self._cq_tail = sq[1] // 4, cq[0] // 4, cq[1] // 4
         self._answers = rings[cq[5] : cq[5] + 16 * answers].cast("i")
+        self._views.append(self._answers)
         view = self._view(64 * entries, _AT_ENTRIES)
         self._words, self._wide = view.cast("i"), view.cast("Q")
         self._words[::_ENTRY] = array("i", [_OP_SEND]) * entries
         self._words[_SEND_FLAGS::_ENTRY] = array("i", [_FLAGS]) * entries
-        self._views += [numbers, self._answers, self._words, self._wide]
+        self._views += [self._words, self._wide]
         self._wide[_NAME::_WIDE_ENTRY] = array("Q", range(entries))
         #: sends so far; as none is ever under way, this is where both rings stand
         self._done = 0

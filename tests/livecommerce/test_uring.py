@@ -152,3 +152,19 @@ def test_a_ring_gives_everything_back(ring: Ring) -> None:
     assert len(os.listdir("/proc/self/fd")) > before
     another.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_ring_of_which_only_a_part_can_be_had_is_given_back(monkeypatch: pytest.MonkeyPatch, ring: Ring) -> None:
+    real = uring.mmap.mmap
+
+    def scarce(fd: int, size: int, *, offset: int) -> Any:
+        if offset:
+            raise OSError(errno.ENOMEM, "no memory for the entries")
+        return real(fd, size, offset=offset)
+
+    monkeypatch.setattr(uring.mmap, "mmap", scarce)
+    before = len(os.listdir("/proc/self/fd"))
+    sender = Sender()
+    assert not sender.joins
+    assert len(os.listdir("/proc/self/fd")) == before
+    sender.close()
